@@ -1,0 +1,48 @@
+/*
+ * embed - text to unit vectors, by a BERT encoder with its pooling.
+ *
+ * Sequences are run in ragged batches without padding.  The same text gives
+ * the same bits for any batch, any position in it and any number of threads:
+ * every sum has an order that depends on the sequence alone.
+ * One thread at a time per object (it owns scratch memory and uses the pool
+ * given); open two to embed from two threads.
+ */
+#ifndef RAG_MODEL_EMBED_H
+#define RAG_MODEL_EMBED_H
+
+#include "base/hash.h"
+#include "base/par.h"
+#include "base/progress.h"
+
+#include <stddef.h>
+
+struct embed;
+struct tok;
+
+struct embed_text {
+	const char *s;
+	size_t len;
+};
+
+/* path: a model's directory (config.json, model.safetensors, tokenizer).
+ * RAG_EUNSUP names an architecture that is no encoder ("not an embedding
+ * model: 'llama'").  The caller owns *out; par is borrowed, may be NULL. */
+int embed_open(struct embed **out, const char *path, struct par *par);
+void embed_close(struct embed *e);
+
+size_t embed_dim(const struct embed *e);
+size_t embed_max_tokens(const struct embed *e);	/* of one sequence, [CLS] and [SEP] counted: 256 for MiniLM */
+const struct tok *embed_tok(const struct embed *e);
+const char *embed_name(const struct embed *e);	/* the directory's last part */
+/* Names weights, tokenizer and pooling: vectors of equal fingerprints may be compared. */
+const uint8_t *embed_fingerprint(const struct embed *e);	/* HASH_LEN bytes */
+
+/* out: (n, dim) unit vectors.  A text beyond embed_max_tokens() is an error
+ * (RAG_ELIMIT) unless truncate: nothing is cut off unseen.  *truncated (may
+ * be NULL) counts those cut. */
+int embed_texts(float *out, struct embed *e, const struct embed_text *texts, size_t n,
+		int truncate, size_t *truncated, const struct progress *p);
+/* A search query: with the model's query prefix where it has one; truncates. */
+int embed_query(float *out, struct embed *e, const char *s, size_t n);
+
+#endif

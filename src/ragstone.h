@@ -1,0 +1,297 @@
+/*
+ * ragstone.h - documents in, cited answers out: the library.
+ *
+ * A store is a directory.  rag_open() attaches to it, rag_ingest_*() puts
+ * documents in, rag_search() finds passages, rag_ask() answers from them and
+ * says which characters of which document support each sentence.
+ *
+ * Errors: a call returns RAG_OK or a negative enum rag_err; rag_error() is the
+ *   message of the last failure on the calling thread.
+ * Ownership: what a call hands out is a copy that the caller gives back with
+ *   the matching *_free(); it stays valid after rag_close().  Arguments are
+ *   read during the call only.
+ * Text: UTF-8, byte offsets.  `start` and `end` refer to the document's
+ *   extracted text as rag_document_text() gives it.
+ * Threads: a struct rag is used by one thread at a time; any number of handles,
+ *   threads and processes may read a store while one writes.
+ * ABI: structs named *_opts begin with their size: set them with their _INIT
+ *   macro; members are only ever added at the end, and 0 or NULL always means
+ *   "as before".  Result structs may grow at the end too: do not copy or
+ *   allocate them yourself, and walk arrays of them by the pointers given.
+ */
+#ifndef RAGSTONE_H
+#define RAGSTONE_H
+
+#include "base/errors.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RAG_API __attribute__((visibility("default")))
+
+struct rag;
+
+/* "0.1.0"; and the same with the versions of what it was built with. */
+RAG_API const char *rag_version(void);
+RAG_API const char *rag_version_full(void);
+/* The last failure's message on this thread; "" if there was none.  Valid until the thread's next call. */
+RAG_API const char *rag_error(void);
+/* "no such file", ... for a code. */
+RAG_API const char *rag_error_name(int code);
+
+/* ---- progress and cancelling ------------------------------------------ */
+
+struct rag_progress {
+	const char *stage;	/* "scan", "extract", "embed", "commit", "prefill", ... */
+	const char *what;	/* the document in hand, or NULL */
+	uint64_t done, total;	/* total 0: not known */
+};
+
+/* Called on the calling thread about ten times a second during a long call.
+ * Not 0: the call stops soon, returns RAG_ECANCEL and leaves the store as if
+ * the documents not yet reported had never been given. */
+typedef int rag_progress_fn(void *arg, const struct rag_progress *p);
+
+/* ---- stores ------------------------------------------------------------ */
+
+struct rag_opts {
+	size_t size;
+	const char *store;	/* directory; NULL: $RAGSTONE_STORE, else ~/.local/share/ragstone/default */
+	const char *embedder;	/* a model's name or path; NULL: the store's own, or all-minilm-l6-v2 for a new one */
+	const char *generator;	/* NULL: $RAGSTONE_MODEL, else qwen2.5-coder-0.5b-instruct */
+	const char *models;	/* directory of models; NULL: ${RAGSTONE_CACHE:-~/.cache/ragstone}/models */
+	int threads;		/* 0: one a processor */
+	int create;		/* make the store if there is none */
+	int read_only;		/* never take the writer's lock */
+	rag_progress_fn *progress;
+	void *progress_arg;
+};
+#define RAG_OPTS_INIT { sizeof(struct rag_opts), NULL, NULL, NULL, NULL, 0, 0, 0, NULL, NULL }
+
+/* Models are opened when first needed: a handle is cheap.  RAG_ENOENT: no such
+ * store; RAG_EVERSION: it was made by a newer ragstone. */
+RAG_API int rag_open(struct rag **out, const struct rag_opts *opts);
+RAG_API void rag_close(struct rag *r);		/* NULL is allowed */
+RAG_API void rag_set_progress(struct rag *r, rag_progress_fn *fn, void *arg);
+/* Asks a call that runs on another thread (or is interrupted by a signal) to
+ * stop with RAG_ECANCEL.  Async-signal-safe. */
+RAG_API void rag_cancel(struct rag *r);
+
+struct rag_status {
+	const char *store, *embedder;	/* "" when the store has no vectors yet */
+	uint64_t documents, chunks, text_bytes, disk_bytes, generation;
+	uint32_t dim, format;
+};
+RAG_API int rag_status(struct rag_status **out, struct rag *r);
+RAG_API void rag_status_free(struct rag_status *s);
+
+/* Checks every invariant and checksum of the store; `report` is called with a
+ * line for each fault and RAG_ECORRUPT returned if there was one. */
+RAG_API int rag_verify(struct rag *r, void (*report)(void *arg, const char *line), void *arg);
+
+/* ---- documents in ------------------------------------------------------ */
+
+enum rag_outcome {
+	RAG_ADDED = 1,		/* new */
+	RAG_REPLACED,		/* changed since the last time: the old chunks are gone */
+	RAG_UNCHANGED,		/* the same bytes: nothing to do */
+	RAG_SKIPPED,		/* by an ignore rule, or no kind of text */
+	RAG_FAILED,		/* `error` says why; what was known of it stays as it was */
+	RAG_REMOVED,		/* it was under an ingested folder and is there no more */
+};
+
+struct rag_ingested {
+	enum rag_outcome outcome;
+	const char *uri;
+	uint64_t doc;		/* 0 if none */
+	uint64_t chunks, bytes;	/* of extracted text */
+	const char *error;	/* NULL unless failed or skipped */
+	const char *warning;	/* NULL; or what a reader should know: "3 invalid bytes replaced" */
+};
+/* One call a document, as soon as it is durable (or has failed). */
+typedef void rag_ingested_fn(void *arg, const struct rag_ingested *i);
+
+struct rag_ingest_opts {
+	size_t size;
+	const char *const *include, *const *exclude;	/* globs, NULL-terminated; NULL: none */
+	int force;		/* again, although the bytes are the same */
+	int dry_run;		/* report what would be done */
+	int allow_private;	/* URLs may lead to private and loopback addresses */
+	int keep_missing;	/* do not remove documents whose file is gone from an ingested folder */
+	uint64_t max_bytes;	/* of one source; 0: 256 MiB */
+	const char *labels;	/* NULL, or "key=value,key=value" kept with each document */
+	rag_ingested_fn *ingested;
+	void *ingested_arg;
+};
+#define RAG_INGEST_OPTS_INIT { sizeof(struct rag_ingest_opts), NULL, NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL }
+
+struct rag_ingest_totals {
+	uint64_t added, replaced, unchanged, skipped, failed, removed;
+	uint64_t chunks, bytes;
+};
+
+/* Files, folders (recursively) and http(s) URLs.  One bad source never stops
+ * the others: RAG_OK with totals->failed > 0 then.  totals may be NULL. */
+RAG_API int rag_ingest(struct rag *r, const char *const *sources, size_t n,
+		       const struct rag_ingest_opts *opts, struct rag_ingest_totals *totals);
+
+/* Bytes from memory under a URI of the caller's ("note:42").  type: "text/plain",
+ * "text/markdown", "text/html", "application/pdf", or NULL to find out. */
+RAG_API int rag_ingest_bytes(struct rag *r, const char *uri, const void *bytes, size_t n,
+			     const char *type, const struct rag_ingest_opts *opts,
+			     struct rag_ingest_totals *totals);
+
+/* Chunks made and embedded by the caller.  Their texts joined by a blank line
+ * are the document's text.  vectors: (n, dim), normalised here; NULL: embedded
+ * here.  RAG_EMISMATCH when dim is not the store's. */
+struct rag_chunk_in {
+	const char *text;
+	size_t len;
+	const char *heading;	/* NULL: none */
+};
+RAG_API int rag_ingest_chunks(struct rag *r, const char *uri, const char *title,
+			      const struct rag_chunk_in *chunks, size_t n,
+			      const float *vectors, size_t dim,
+			      const struct rag_ingest_opts *opts,
+			      struct rag_ingest_totals *totals);
+
+/* ---- documents listed, shown, forgotten --------------------------------- */
+
+struct rag_document {
+	uint64_t doc;
+	const char *uri, *title, *type, *labels;
+	const char *hash;	/* of the source's bytes, 64 hex digits */
+	uint64_t chunks, bytes;	/* bytes of extracted text */
+	int64_t added, modified;	/* seconds since 1970; 0: not known */
+};
+/* In order of ids.  The callback's result ends the walk when not 0 and is returned. */
+typedef int rag_document_fn(void *arg, const struct rag_document *d);
+RAG_API int rag_documents(struct rag *r, rag_document_fn *fn, void *arg);
+
+/* doc: an id in decimal, a URI, a path, or a glob over URIs.  *ids is given
+ * back with rag_ids_free().  RAG_ENOENT when nothing matches. */
+RAG_API int rag_resolve(uint64_t **ids, size_t *n, struct rag *r, const char *doc);
+RAG_API void rag_ids_free(uint64_t *ids);
+RAG_API int rag_document(struct rag_document **out, struct rag *r, uint64_t doc);
+RAG_API void rag_document_free(struct rag_document *d);
+RAG_API int rag_document_text(char **text, size_t *len, struct rag *r, uint64_t doc);
+RAG_API void rag_text_free(char *text);
+RAG_API int rag_forget(struct rag *r, const uint64_t *docs, size_t n);
+
+/* ---- search -------------------------------------------------------------- */
+
+struct rag_search_opts {
+	size_t size;
+	size_t k;		/* hits wanted; 0: 10 */
+	const char *in;		/* glob over URIs; NULL: all */
+	const char *filter;	/* "key=value" terms joined by " and ", over type, title, uri and labels; NULL: all */
+	double min_score;	/* hits below are left out; 0: none */
+};
+#define RAG_SEARCH_OPTS_INIT { sizeof(struct rag_search_opts), 0, NULL, NULL, 0 }
+
+struct rag_hit {
+	uint64_t doc, chunk;
+	const char *uri, *title, *heading;	/* heading: "A > B", "" if none */
+	const char *text;			/* the chunk, NUL-terminated */
+	uint64_t start, end;			/* bytes of the document's text */
+	uint32_t page;				/* from 1; 0: no pages */
+	uint32_t line;				/* from 1, of start in the document's text */
+	float score;				/* cosine, -1 .. 1 */
+};
+struct rag_hits {
+	size_t n;
+	const struct rag_hit *const *hit;	/* best first */
+	double seconds_embed, seconds_search;
+};
+RAG_API int rag_search(struct rag_hits **out, struct rag *r, const char *query,
+		       const struct rag_search_opts *opts);
+RAG_API int rag_search_vector(struct rag_hits **out, struct rag *r, const float *vector, size_t dim,
+			      const struct rag_search_opts *opts);
+RAG_API void rag_hits_free(struct rag_hits *h);
+
+/* ---- questions ------------------------------------------------------------- */
+
+struct rag_ask_opts {
+	size_t size;
+	struct rag_search_opts search;	/* k 0: 5 */
+	int max_tokens;			/* of the answer; 0: 256 */
+	double temperature;		/* 0: greedy */
+	int top_k;			/* 0: off */
+	double top_p, min_p;		/* 0: off */
+	uint64_t seed;
+	/* Streamed text as it is decoded, UTF-8 whole; not 0 stops the answer, which is kept. */
+	int (*token)(void *arg, const char *text, size_t len);
+	void *token_arg;
+};
+#define RAG_ASK_OPTS_INIT { sizeof(struct rag_ask_opts), RAG_SEARCH_OPTS_INIT, 0, 0, 0, 0, 0, 0, NULL, NULL }
+
+struct rag_citation {
+	int n;				/* passage number, from 1, as in "[1]" */
+	uint64_t doc;
+	const char *uri;
+	uint32_t page;
+	uint64_t start, end;		/* the supporting characters of the document's text */
+	const char *text;		/* those characters */
+	float strength;			/* 0 .. 1 */
+	size_t sentence_start, sentence_end;	/* of the answer, bytes */
+};
+struct rag_passage {
+	int n;
+	uint64_t doc, chunk;
+	const char *uri, *title, *heading, *text;
+	uint64_t start, end;
+	uint32_t page;
+	float score;
+	int trimmed;			/* cut to fit the context */
+};
+struct rag_answer {
+	const char *text;		/* without markers */
+	const char *marked;		/* with [n] at the end of each supported sentence */
+	int abstained;			/* nothing relevant, or nothing supported */
+	const char *reason;		/* why it abstained, or "" */
+	size_t n_citations, n_passages;
+	const struct rag_citation *const *citation;
+	const struct rag_passage *const *passage;
+	const char *model;		/* what generated it */
+	int prompt_tokens, answer_tokens;
+	int cut;			/* stopped by max_tokens or by the caller */
+	double seconds_search, seconds_prefill, seconds_decode;
+};
+/* A conversation remembers earlier turns; NULL: a single question. */
+struct rag_chat;
+RAG_API int rag_chat_new(struct rag_chat **out, struct rag *r);
+RAG_API void rag_chat_free(struct rag_chat *c);
+RAG_API int rag_ask(struct rag_answer **out, struct rag *r, struct rag_chat *chat,
+		    const char *question, const struct rag_ask_opts *opts);
+RAG_API void rag_answer_free(struct rag_answer *a);
+
+/* ---- models alone ------------------------------------------------------------ */
+
+/* vectors: (n, dim), to be given back with rag_vectors_free(). */
+RAG_API int rag_embed(float **vectors, size_t *dim, struct rag *r,
+		      const char *const *texts, size_t n);
+RAG_API void rag_vectors_free(float *v);
+
+struct rag_generate_opts {
+	size_t size;
+	int max_tokens;			/* 0: 256 */
+	double temperature;
+	int top_k;
+	double top_p, min_p;
+	uint64_t seed;
+	int raw;			/* the prompt as it is, no chat format */
+	int (*token)(void *arg, const char *text, size_t len);
+	void *token_arg;
+};
+#define RAG_GENERATE_OPTS_INIT { sizeof(struct rag_generate_opts), 0, 0, 0, 0, 0, 0, 0, NULL, NULL }
+RAG_API int rag_generate(char **text, struct rag *r, const char *prompt,
+			 const struct rag_generate_opts *opts);	/* rag_text_free() */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,12 @@
+# Each test is a program of its own that prints TAP; `make check TESTS=tests/unit/par-t` runs one.
+TEST_EXTENSIONS = .sh
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+SH_LOG_DRIVER = $(LOG_DRIVER)
+AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; builddir='$(builddir)'; export srcdir builddir; \
+	OPENBLAS_NUM_THREADS=1; export OPENBLAS_NUM_THREADS;
+LDADD = libcore.la
+
+unit_tests = tests/unit/base-t
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+EXTRA_DIST += tests/tap.h

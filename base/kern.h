@@ -1,0 +1,79 @@
+/*
+ * kern - the inner loops, in one version a CPU level, chosen once at run time.
+ *
+ * A level is a set of instructions that CPUs have together.  Each level's
+ * table starts as the copy of the level below and is then filled by the files
+ * compiled for it (kern_*_fill, below), so a kernel needs to be written only
+ * where it gains something.  KERN_REF is plain C: every other version is
+ * tested against it (tests/kern), and it is all that a foreign CPU has.
+ *
+ * Results: on one level a kernel's result depends on its arguments alone.
+ * In matrix products each output element is one sum over k in rising order,
+ * so neither the number of rows in a call nor a row's place changes its bits.
+ * Levels may differ from each other in the last bits.
+ *
+ * Adding one: a pointer here, a version in kern_ref.c (or kern_quant_ref.c),
+ * its name in the fill function of each file that has a version.
+ */
+#ifndef RAG_BASE_KERN_H
+#define RAG_BASE_KERN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum kern_level {
+	KERN_REF,
+	KERN_AVX2,	/* AVX2, FMA, F16C: Haswell and Zen on */
+	KERN_AVX512,	/* F, BW, DQ, VL, VNNI: Ice Lake and Zen 4 on */
+	KERN_LEVELS
+};
+
+#define KERN_PANEL 32	/* outputs of a packed panel: two zmm or four ymm accumulators a row */
+
+struct kern {
+	enum kern_level level;
+	const char *name;	/* "ref", "avx2", "avx512" */
+
+	float (*dot)(const float *a, const float *b, size_t n);
+
+	/* Rows of 16-bit floats; ties to even, NaN stays NaN. */
+	void (*f16_to_f32)(float *out, const uint16_t *in, size_t n);
+	void (*f32_to_f16)(uint16_t *out, const float *in, size_t n);
+	void (*bf16_to_f32)(float *out, const uint16_t *in, size_t n);
+
+	/* y = x w' + bias, a panel of n <= KERN_PANEL outputs at a time.
+	 * pack: w (n, k) with rows ldw apart becomes packed (k, KERN_PANEL), the
+	 * missing outputs 0; packed is aligned to 64 bytes.
+	 * gemm: x (m, k), y (m, n), rows ldx and ldy apart; bias (n), NULL: 0. */
+	void (*pack)(float *packed, const float *w, size_t ldw, size_t n, size_t k);
+	void (*gemm)(float *y, size_t ldy, const float *x, size_t ldx, const float *packed,
+		     size_t m, size_t n, size_t k, const float *bias);
+
+	/* Rows of n values.  x and y may be the same row. */
+	void (*softmax)(float *x, size_t n, float scale);	/* of scale * x, in place */
+	void (*gelu)(float *x, size_t n);			/* x/2 (1 + erf(x / sqrt 2)), in place */
+	void (*silu_mul)(float *y, const float *gate, const float *up, size_t n);	/* gate / (1 + e^-gate) up */
+	/* y = norm(x + add) gain + bias; add NULL: 0. */
+	void (*layer_norm)(float *y, const float *x, const float *add, const float *gain,
+			   const float *bias, size_t n, float eps);
+	void (*rms_norm)(float *y, const float *x, const float *gain, size_t n, float eps);
+};
+
+/* The table in use: the best of this CPU unless kern_select() said otherwise.
+ * Fetch it once an object (embed_open, decoder_open), not once a call. */
+const struct kern *kern_get(void);
+/* Before anything else uses kernels (a program's start).  RAG_EUNSUP names a
+ * level that this CPU lacks. */
+int kern_select(enum kern_level level);
+enum kern_level kern_best(void);
+/* A level by name: RAG_EINVAL when there is none such. */
+int kern_parse(enum kern_level *out, const char *name);
+/* The table of one level, for tests; NULL when this CPU lacks it. */
+const struct kern *kern_at(enum kern_level level);
+
+/* What the files add to a table. */
+void kern_ref_fill(struct kern *k);
+void kern_avx2_fill(struct kern *k);
+void kern_avx512_fill(struct kern *k);
+
+#endif

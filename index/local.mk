@@ -1,1 +1,4 @@
-libcore_la_SOURCES +=
+libcore_la_SOURCES += \
+	index/filter.h \
+	index/search.h \
+	index/store.h

@@ -9,6 +9,7 @@
 #ifndef RAG_MODEL_GGUF_H
 #define RAG_MODEL_GGUF_H
 
+#include "base/buf.h"
 #include "model/tensor.h"
 
 #include <stdbool.h>
@@ -22,7 +23,9 @@ struct gguf_str {
 	size_t len;
 };
 
-/* RAG_EFORMAT names file, field and offset; RAG_EUNSUP an unknown version or tensor type by name. */
+/* RAG_EFORMAT names file, field and offset; RAG_EUNSUP an unknown version or
+ * tensor type by name.  Keys and tensors are looked up by binary search: no
+ * file can make that slow.  The caller owns *out. */
 int gguf_open(struct gguf **out, const char *path);
 void gguf_close(struct gguf *g);
 
@@ -42,8 +45,10 @@ bool gguf_arr_f32(const float **out, size_t *n, const struct gguf *g, const char
 const struct tensor *gguf_tensor(const struct gguf *g, const char *name);	/* NULL: none */
 size_t gguf_n_tensors(const struct gguf *g);
 const struct tensor *gguf_tensor_at(const struct gguf *g, size_t i);
-/* Every key, for `model inspect`: key and a printable value. */
+/* Every key, for `model inspect`: key and a printable value on one line
+ * (strings cut at 200 bytes, arrays as "[N of TYPE]"), appended to *out. */
 size_t gguf_n_keys(const struct gguf *g);
 struct gguf_str gguf_key_at(const struct gguf *g, size_t i);
+int gguf_value_at(struct buf *out, const struct gguf *g, size_t i);
 
 #endif

@@ -3,7 +3,7 @@ libcore_la_SOURCES += \
 	base/err.c base/err.h base/errors.h \
 	base/hash.c base/hash.h \
 	base/json.c base/json.h \
-	base/kern.c base/kern.h base/kern_ref.c \
+	base/kern.c base/kern.h base/kern_math.h base/kern_ref.c \
 	base/map.c base/map.h \
 	base/mem.c base/mem.h \
 	base/par.c base/par.h \

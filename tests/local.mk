@@ -7,6 +7,7 @@ AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; builddir='$(builddir)'; export srcdir
 LDADD = libcore.la
 
 unit_tests = tests/unit/base-t
+unit_tests += tests/kern/float-t
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 EXTRA_DIST += tests/tap.h

@@ -7,7 +7,10 @@ libcore_la_SOURCES += \
 	base/map.c base/map.h \
 	base/mem.c base/mem.h \
 	base/par.c base/par.h \
-	base/progress.c base/progress.h
+	base/progress.c base/progress.h \
+	base/regex.c base/regex.h \
+	base/text.c base/text.h \
+	base/utf8.c base/utf8.h
 
 # The kernels of each CPU level, compiled for it and called only where cpuid has it.
 if X86_64

@@ -37,6 +37,7 @@ bool utf8_is_space(uint32_t c);		/* White_Space */
 bool utf8_is_control(uint32_t c);	/* Cc, Cf, Cn, Co, Cs */
 bool utf8_is_upper(uint32_t c);		/* Lu, Lt */
 uint32_t utf8_lower(uint32_t c);	/* simple mapping */
+unsigned utf8_combining(uint32_t c);	/* canonical combining class, 0 for starters */
 /* The canonical decomposition of c: 1 .. 18 code points into out, their number returned. */
 size_t utf8_decompose(uint32_t out[18], uint32_t c);
 

@@ -8,6 +8,7 @@ LDADD = libcore.la
 
 unit_tests = tests/unit/base-t
 unit_tests += tests/kern/float-t
+unit_tests += tests/unit/utf8-t tests/unit/regex-t tests/unit/text-t
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 EXTRA_DIST += tests/tap.h

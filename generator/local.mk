@@ -1,1 +1,3 @@
-libcore_la_SOURCES +=
+libcore_la_SOURCES += \
+	generator/answer.h \
+	generator/sample.c generator/sample.h

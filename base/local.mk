@@ -1,5 +1,6 @@
 libcore_la_SOURCES += \
 	base/buf.c base/buf.h \
+	base/conf.c base/conf.h \
 	base/err.c base/err.h base/errors.h \
 	base/hash.c base/hash.h \
 	base/json.c base/json.h \

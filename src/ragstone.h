@@ -60,7 +60,8 @@ typedef int rag_progress_fn(void *arg, const struct rag_progress *p);
 
 struct rag_opts {
 	size_t size;
-	const char *store;	/* directory; NULL: $RAGSTONE_STORE, else ~/.local/share/ragstone/default */
+	const char *store;	/* directory; NULL: $RAGSTONE_STORE, else ~/.local/share/ragstone/default;
+				 * "": none, for rag_embed() and rag_generate() alone */
 	const char *embedder;	/* a model's name or path; NULL: the store's own, or all-minilm-l6-v2 for a new one */
 	const char *generator;	/* NULL: $RAGSTONE_MODEL, else qwen2.5-coder-0.5b-instruct */
 	const char *models;	/* directory of models; NULL: ${RAGSTONE_CACHE:-~/.cache/ragstone}/models */
@@ -80,6 +81,11 @@ RAG_API void rag_set_progress(struct rag *r, rag_progress_fn *fn, void *arg);
 /* Asks a call that runs on another thread (or is interrupted by a signal) to
  * stop with RAG_ECANCEL.  Async-signal-safe. */
 RAG_API void rag_cancel(struct rag *r);
+
+/* The generator's name or path, as it will be used; and another one from the
+ * next question on.  The pointer lives until the next rag_use_generator(). */
+RAG_API const char *rag_generator(const struct rag *r);
+RAG_API int rag_use_generator(struct rag *r, const char *generator);
 
 struct rag_status {
 	const char *store, *embedder;	/* "" when the store has no vectors yet */

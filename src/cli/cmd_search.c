@@ -1,0 +1,122 @@
+#include "config.h"
+#include "src/cli/cli.h"
+
+#include "base/json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct args {
+	size_t k;
+	const char *in, *filter, *mode;
+	double min_score;
+	int explain;
+};
+
+static const struct opt opts[] = {
+	{ 'k', NULL, "N", OPT_SIZE, offsetof(struct args, k), "hits wanted (10)" },
+	{ 0, "in", "GLOB", OPT_STR, offsetof(struct args, in), "only documents whose URI matches" },
+	{ 0, "filter", "EXPR", OPT_STR, offsetof(struct args, filter),
+	  "only documents with, for instance, \"type=text/html and lang=en\"" },
+	{ 0, "min-score", "S", OPT_REAL, offsetof(struct args, min_score),
+	  "no hits below this cosine" },
+	{ 0, "mode", "MODE", OPT_STR, offsetof(struct args, mode),
+	  "dense: by meaning (the only one so far)" },
+	{ 0, "explain", NULL, OPT_FLAG, offsetof(struct args, explain),
+	  "the time of each stage, on stderr" },
+};
+
+static void print_json(const struct rag_hit *h, size_t rank)
+{
+	struct { const char *key, *s; } str[] = {
+		{ "uri", h->uri }, { "title", h->title }, { "heading", h->heading },
+	};
+	struct buf b = BUF_INIT;
+
+	buf_addf(&b, "{\"rank\": %zu, \"doc\": %llu, \"chunk\": %llu", rank,
+		 (unsigned long long)h->doc, (unsigned long long)h->chunk);
+	for (size_t i = 0; i < 3; i++) {
+		json_add_key(&b, str[i].key);
+		json_add_str(&b, str[i].s, strlen(str[i].s));
+	}
+	json_add_key(&b, "page");
+	buf_addf(&b, "%u, \"start\": %llu, \"end\": %llu", h->page,
+		 (unsigned long long)h->start, (unsigned long long)h->end);
+	json_add_key(&b, "text");
+	json_add_str(&b, h->text, strlen(h->text));
+	json_add_key(&b, "score");
+	json_add_float(&b, h->score);
+	buf_addc(&b, '}');
+	puts(buf_str(&b));
+	buf_release(&b);
+}
+
+static void print_text(const struct cli *c, const struct rag_hit *h, size_t rank)
+{
+	printf("%s%zu. ", cli_bold(c), rank);
+	cli_text(c, *h->title ? h->title : h->uri, strlen(*h->title ? h->title : h->uri));
+	printf("%s  %s%.3f%s\n", cli_plain(c), cli_green(c), (double)h->score, cli_plain(c));
+	printf("   %s", cli_dim(c));
+	cli_text(c, h->uri, strlen(h->uri));
+	if (h->page)
+		printf(", page %u", h->page);
+	else
+		printf(", line %u", h->line);
+	if (*h->heading) {
+		fputs(", ", stdout);
+		cli_text(c, h->heading, strlen(h->heading));
+	}
+	printf("%s\n", cli_plain(c));
+	cli_wrap(h->text, strlen(h->text), 3);
+	putchar('\n');
+}
+
+static int run(struct cli *c, const void *v, int argc, char **argv)
+{
+	const struct args *a = v;
+	struct rag_opts o = cli_rag_opts(c);
+	struct rag_search_opts so = RAG_SEARCH_OPTS_INIT;
+	struct rag_hits *hits;
+	struct rag *r;
+	int code, rc;
+
+	(void)argc;
+	if (a->mode && strcmp(a->mode, "dense"))
+		return cli_usage("unknown mode '%s'; there is: dense", a->mode);
+	o.read_only = 1;
+	code = cli_open(&r, c, &o);
+	if (code)
+		return code;
+	so.k = a->k;
+	so.in = a->in;
+	so.filter = a->filter;
+	so.min_score = a->min_score;
+	rc = rag_search(&hits, r, argv[0], &so);
+	if (rc) {
+		code = cli_fail(rc);
+	} else {
+		for (size_t i = 0; i < hits->n; i++) {
+			if (c->json)
+				print_json(hits->hit[i], i + 1);
+			else
+				print_text(c, hits->hit[i], i + 1);
+		}
+		if (a->explain)
+			fprintf(stderr, "embed %.1f ms, search %.1f ms, %zu hits\n",
+				hits->seconds_embed * 1e3, hits->seconds_search * 1e3, hits->n);
+		if (!hits->n && !c->quiet && !c->json)
+			fprintf(stderr, "nothing found\n");
+		code = hits->n ? CLI_OK : CLI_NOTHING;
+		rag_hits_free(hits);
+	}
+	rag_close(r);
+	return code;
+}
+
+const struct command cmd_search = {
+	"search", "QUERY", "find the passages nearest to a question",
+	"Prints the passages, best first, with where they stand.  With --json one object a\n"
+	"line: rank, doc, chunk, uri, title, heading, page, start, end, text, score.  start and\n"
+	"end count bytes of the text that 'ragstone show DOC' prints.",
+	opts, N_OPTS(opts), sizeof(struct args), 1, 1, run,
+};

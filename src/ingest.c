@@ -1,0 +1,138 @@
+/* The facade's part about documents on their way in. */
+#include "config.h"
+#include "src/rag_impl.h"
+
+#include "base/buf.h"
+#include "base/conf.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "ingest/pipeline.h"
+
+#include <string.h>
+
+_Static_assert((int)RAG_ADDED == (int)INGEST_ADDED && (int)RAG_REMOVED == (int)INGEST_REMOVED,
+	       "the pipeline's outcomes are the public ones");
+
+struct call {
+	struct rag *r;
+	struct rag_ingest_opts pub;
+	struct ingest_opts o;
+	struct buf extractor;
+	struct ingest_totals t;
+};
+
+static void report(void *arg, const struct ingested *i)
+{
+	struct call *c = arg;
+	struct rag_ingested pub = {
+		.outcome = (enum rag_outcome)i->outcome, .uri = i->uri, .doc = i->doc,
+		.chunks = i->chunks, .bytes = i->bytes, .error = i->error, .warning = i->warning,
+	};
+
+	c->pub.ingested(c->pub.ingested_arg, &pub);
+}
+
+static int begin(struct call *c, struct rag *r, const struct rag_ingest_opts *opts)
+{
+	int rc;
+
+	memset(c, 0, sizeof(*c));
+	c->r = r;
+	rag_opts_copy(&c->pub, sizeof(c->pub), opts);
+	c->o.include = c->pub.include;
+	c->o.exclude = c->pub.exclude;
+	c->o.force = c->pub.force;
+	c->o.dry_run = c->pub.dry_run;
+	c->o.allow_private = c->pub.allow_private;
+	c->o.keep_missing = c->pub.keep_missing;
+	c->o.max_bytes = c->pub.max_bytes;
+	c->o.labels = c->pub.labels;
+	c->o.progress = &r->progress;
+	if (c->pub.ingested) {
+		c->o.ingested = report;
+		c->o.ingested_arg = c;
+	}
+	rc = rag_need_store(r);
+	if (!rc && r->read_only)
+		rc = err_set(RAG_EDENIED, "'%s' was opened for reading alone", r->store_dir);
+	if (!rc) {
+		rc = rag_need_embed(r, true);
+		/* No model at hand and none asked for: words now, vectors when there is one. */
+		if (rc == RAG_ENOENT && !r->embedder)
+			rc = RAG_OK;
+	}
+	return rc;
+}
+
+static int need_extractor(struct call *c)
+{
+	int rc = conf_extract(&c->extractor);
+
+	c->o.extractor = buf_str(&c->extractor);
+	return rc;
+}
+
+static int end(struct call *c, struct rag_ingest_totals *totals, int rc)
+{
+	if (totals)
+		*totals = (struct rag_ingest_totals){
+			.added = c->t.added, .replaced = c->t.replaced,
+			.unchanged = c->t.unchanged, .skipped = c->t.skipped,
+			.failed = c->t.failed, .removed = c->t.removed,
+			.chunks = c->t.chunks, .bytes = c->t.bytes,
+		};
+	buf_release(&c->extractor);
+	return rag_done(c->r, rc);
+}
+
+int rag_ingest(struct rag *r, const char *const *sources, size_t n,
+	       const struct rag_ingest_opts *opts, struct rag_ingest_totals *totals)
+{
+	struct call c;
+	int rc = begin(&c, r, opts);
+
+	if (!rc)
+		rc = need_extractor(&c);
+	if (!rc)
+		rc = ingest_sources(&c.t, r->store, r->embed, sources, n, &c.o);
+	return end(&c, totals, rc);
+}
+
+int rag_ingest_bytes(struct rag *r, const char *uri, const void *bytes, size_t n,
+		     const char *type, const struct rag_ingest_opts *opts,
+		     struct rag_ingest_totals *totals)
+{
+	struct call c;
+	int rc = begin(&c, r, opts);
+
+	if (!rc)
+		rc = need_extractor(&c);
+	if (!rc)
+		rc = ingest_bytes(&c.t, r->store, r->embed, uri, bytes, n, type, &c.o);
+	return end(&c, totals, rc);
+}
+
+int rag_ingest_chunks(struct rag *r, const char *uri, const char *title,
+		      const struct rag_chunk_in *chunks, size_t n,
+		      const float *vectors, size_t dim,
+		      const struct rag_ingest_opts *opts, struct rag_ingest_totals *totals)
+{
+	struct ingest_chunk *in = NULL;
+	struct call c;
+	int rc = begin(&c, r, opts);
+
+	if (!rc) {
+		in = mem_calloc(n, sizeof(*in));
+		if (!in)
+			rc = RAG_ENOMEM;
+	}
+	for (size_t i = 0; !rc && i < n; i++) {
+		in[i].text = chunks[i].text;
+		in[i].len = chunks[i].len;
+		in[i].heading = chunks[i].heading;
+	}
+	if (!rc)
+		rc = ingest_chunks(&c.t, r->store, r->embed, uri, title, in, n, vectors, dim, &c.o);
+	mem_free(in);
+	return end(&c, totals, rc);
+}

@@ -1,0 +1,194 @@
+/* The facade's part about search, and embedding for its own sake. */
+#include "config.h"
+#include "src/rag_impl.h"
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "index/search.h"
+#include "model/embed.h"
+#include "src/rag_search.h"
+
+#include <math.h>
+#include <string.h>
+
+#define DEFAULT_K 10
+
+struct hits_box {
+	struct rag_hits pub;		/* first: what the caller holds */
+	struct search_hits *src;	/* owns the strings */
+	struct rag_hit *v;
+	const struct rag_hit **at;
+};
+
+int rag_find(struct search_hits **out, struct rag *r, const float *vector, size_t dim,
+	     const struct rag_search_opts *o, size_t default_k)
+{
+	struct search_hits *h = NULL;
+	struct filter *f = NULL;
+	size_t keep = 0;
+	int rc;
+
+	rc = filter_parse(&f, o->filter, o->in);
+	if (!rc)
+		rc = search_dense(&h, r->store, vector, dim, o->k ? o->k : default_k, f);
+	filter_free(f);
+	if (rc)
+		return rc;
+	if (o->min_score != 0) {
+		while (keep < h->n && h->hit[keep].score >= o->min_score)
+			keep++;
+		search_hits_cut(h, keep);
+	}
+	*out = h;
+	return RAG_OK;
+}
+
+static int wrap(struct rag_hits **out, struct search_hits *src)
+{
+	struct hits_box *b = mem_calloc(1, sizeof(*b));
+
+	if (!b) {
+		search_hits_free(src);
+		return RAG_ENOMEM;
+	}
+	b->src = src;
+	b->v = mem_calloc(src->n, sizeof(*b->v));
+	b->at = mem_calloc(src->n, sizeof(*b->at));
+	if (!b->v || !b->at) {
+		rag_hits_free(&b->pub);
+		return RAG_ENOMEM;
+	}
+	for (size_t i = 0; i < src->n; i++) {
+		const struct search_hit *h = &src->hit[i];
+
+		b->v[i] = (struct rag_hit){
+			.doc = h->doc, .chunk = h->chunk, .uri = h->uri, .title = h->title,
+			.heading = h->heading, .text = h->text, .start = h->start, .end = h->end,
+			.page = h->page, .line = h->line, .score = h->score,
+		};
+		b->at[i] = &b->v[i];
+	}
+	b->pub.n = src->n;
+	b->pub.hit = b->at;
+	*out = &b->pub;
+	return RAG_OK;
+}
+
+static int search_timed(struct rag_hits **out, struct rag *r, const float *vector, size_t dim,
+			const struct rag_search_opts *o)
+{
+	struct search_hits *h;
+	double t = rag_now();
+	int rc;
+
+	rc = rag_find(&h, r, vector, dim, o, DEFAULT_K);
+	if (!rc)
+		rc = wrap(out, h);
+	if (!rc)
+		(*out)->seconds_search = rag_now() - t;
+	return rc;
+}
+
+int rag_query_vector(float **out, struct rag *r, const char *query)
+{
+	float *v;
+	int rc;
+
+	if (!query[strspn(query, " \t\r\n")])
+		return err_set(RAG_EINVAL, "empty query");
+	rc = rag_need_embed(r, true);
+	if (rc)
+		return rc;
+	v = mem_calloc(embed_dim(r->embed), sizeof(*v));
+	if (!v)
+		return RAG_ENOMEM;
+	rc = embed_query(v, r->embed, query, strlen(query));
+	if (rc) {
+		mem_free(v);
+		return rc;
+	}
+	*out = v;
+	return RAG_OK;
+}
+
+int rag_search(struct rag_hits **out, struct rag *r, const char *query,
+	       const struct rag_search_opts *opts)
+{
+	struct rag_search_opts o;
+	double t = rag_now(), embedded;
+	float *v;
+	int rc = rag_need_store(r);
+
+	if (rc)
+		return rc;
+	rag_opts_copy(&o, sizeof(o), opts);
+	rc = rag_query_vector(&v, r, query);
+	if (rc)
+		return rag_done(r, rc);
+	embedded = rag_now() - t;
+	rc = search_timed(out, r, v, embed_dim(r->embed), &o);
+	mem_free(v);
+	if (!rc)
+		(*out)->seconds_embed = embedded;
+	return rag_done(r, rc);
+}
+
+int rag_search_vector(struct rag_hits **out, struct rag *r, const float *vector, size_t dim,
+		      const struct rag_search_opts *opts)
+{
+	struct rag_search_opts o;
+	int rc = rag_need_store(r);
+
+	if (rc)
+		return rc;
+	rag_opts_copy(&o, sizeof(o), opts);
+	return rag_done(r, search_timed(out, r, vector, dim, &o));
+}
+
+void rag_hits_free(struct rag_hits *h)
+{
+	struct hits_box *b = (struct hits_box *)h;
+
+	if (!b)
+		return;
+	search_hits_free(b->src);
+	mem_free(b->v);
+	mem_free(b->at);
+	mem_free(b);
+}
+
+int rag_embed(float **vectors, size_t *dim, struct rag *r, const char *const *texts, size_t n)
+{
+	struct embed_text *in;
+	float *v = NULL;
+	int rc;
+
+	rc = rag_need_embed(r, false);
+	if (rc)
+		return rc;
+	in = mem_calloc(n, sizeof(*in));
+	if (in)
+		v = mem_realloc(NULL, n * embed_dim(r->embed), sizeof(*v));
+	if (!in || !v) {
+		mem_free(in);
+		return RAG_ENOMEM;
+	}
+	for (size_t i = 0; i < n; i++) {
+		in[i].s = texts[i];
+		in[i].len = strlen(texts[i]);
+	}
+	rc = embed_texts(v, r->embed, in, n, 0, NULL, &r->progress);
+	mem_free(in);
+	if (rc) {
+		mem_free(v);
+		return rag_done(r, rc);
+	}
+	*vectors = v;
+	*dim = embed_dim(r->embed);
+	return rag_done(r, RAG_OK);
+}
+
+void rag_vectors_free(float *v)
+{
+	mem_free(v);
+}

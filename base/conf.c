@@ -83,33 +83,36 @@ int conf_model(struct buf *out, const char *name, const char *models)
 		       name, (int)(out->len - strlen(name) - 1), out->data, name);
 }
 
-int conf_extract(struct buf *out)
+int conf_helper(struct buf *out, const char *name)
 {
-	const char *v = conf_env("RAGSTONE_EXTRACT");
+	static const char *const beside[] = { "", "/..", "/src" };
 	char self[PATH_MAX];
 	ssize_t n;
-	char *slash;
 	int rc;
 
-	buf_clear(out);
-	if (v)
-		return buf_adds(out, v);
 	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	if (n > 0) {
 		self[n] = 0;
-		slash = strrchr(self, '/');
-		rc = buf_addf(out, "%.*s/ragstone-extract", (int)(slash - self), self);
-		if (rc || !access(out->data, X_OK))
-			return rc;
-		/* libtool runs an uninstalled program out of .libs/ */
-		buf_clear(out);
-		rc = buf_addf(out, "%.*s/../ragstone-extract", (int)(slash - self), self);
-		if (rc || !access(out->data, X_OK))
-			return rc;
+		*strrchr(self, '/') = 0;
+		/* Installed or built side by side; libtool runs programs out of .libs/. */
+		for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++) {
+			buf_clear(out);
+			rc = buf_addf(out, "%s%s/%s", self, beside[i], name);
+			if (rc || !access(out->data, X_OK))
+				return rc;
+		}
 	}
 	buf_clear(out);
-	rc = buf_adds(out, RAGSTONE_LIBEXECDIR "/ragstone-extract");
+	rc = buf_addf(out, "%s/%s", RAGSTONE_LIBEXECDIR, name);
 	if (!rc && access(out->data, X_OK))
-		rc = err_set(RAG_ENOENT, "'%s' is missing: without it no file can be read", out->data);
+		rc = err_set(RAG_ENOENT, "'%s' is missing", out->data);
 	return rc;
+}
+
+int conf_extract(struct buf *out)
+{
+	const char *v = conf_env("RAGSTONE_EXTRACT");
+
+	buf_clear(out);
+	return v ? buf_adds(out, v) : conf_helper(out, "ragstone-extract");
 }

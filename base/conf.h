@@ -28,8 +28,9 @@ int conf_models(struct buf *out);
  * directory but here, is a path already.  models: NULL for the default
  * directory.  RAG_ENOENT says how to get it. */
 int conf_model(struct buf *out, const char *name, const char *models);
-/* ragstone-extract: $RAGSTONE_EXTRACT, else beside the running program, else
- * where it was installed (libexecdir of the build). */
-int conf_extract(struct buf *out);
+/* One of our programs that is no user's command: beside the running program,
+ * else where it was installed (the build's libexecdir).  RAG_ENOENT. */
+int conf_helper(struct buf *out, const char *name);
+int conf_extract(struct buf *out);	/* $RAGSTONE_EXTRACT, else conf_helper("ragstone-extract") */
 
 #endif

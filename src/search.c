@@ -8,7 +8,6 @@
 #include "model/embed.h"
 #include "src/rag_search.h"
 
-#include <math.h>
 #include <string.h>
 
 #define DEFAULT_K 10
@@ -25,7 +24,6 @@ int rag_find(struct search_hits **out, struct rag *r, const float *vector, size_
 {
 	struct search_hits *h = NULL;
 	struct filter *f = NULL;
-	size_t keep = 0;
 	int rc;
 
 	rc = filter_parse(&f, o->filter, o->in);
@@ -34,16 +32,20 @@ int rag_find(struct search_hits **out, struct rag *r, const float *vector, size_
 	filter_free(f);
 	if (rc)
 		return rc;
-	if (o->min_score != 0) {
-		while (keep < h->n && h->hit[keep].score >= o->min_score)
-			keep++;
-		search_hits_cut(h, keep);
-	}
 	*out = h;
 	return RAG_OK;
 }
 
-static int wrap(struct rag_hits **out, struct search_hits *src)
+size_t rag_good(const struct search_hits *h, double min_score)
+{
+	size_t n = 0;
+
+	while (n < h->n && (min_score == 0 || h->hit[n].score >= min_score))
+		n++;
+	return n;
+}
+
+static int wrap(struct rag_hits **out, struct search_hits *src, size_t n)
 {
 	struct hits_box *b = mem_calloc(1, sizeof(*b));
 
@@ -52,13 +54,13 @@ static int wrap(struct rag_hits **out, struct search_hits *src)
 		return RAG_ENOMEM;
 	}
 	b->src = src;
-	b->v = mem_calloc(src->n, sizeof(*b->v));
-	b->at = mem_calloc(src->n, sizeof(*b->at));
+	b->v = mem_calloc(n, sizeof(*b->v));
+	b->at = mem_calloc(n, sizeof(*b->at));
 	if (!b->v || !b->at) {
 		rag_hits_free(&b->pub);
 		return RAG_ENOMEM;
 	}
-	for (size_t i = 0; i < src->n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		const struct search_hit *h = &src->hit[i];
 
 		b->v[i] = (struct rag_hit){
@@ -68,7 +70,7 @@ static int wrap(struct rag_hits **out, struct search_hits *src)
 		};
 		b->at[i] = &b->v[i];
 	}
-	b->pub.n = src->n;
+	b->pub.n = n;
 	b->pub.hit = b->at;
 	*out = &b->pub;
 	return RAG_OK;
@@ -83,7 +85,7 @@ static int search_timed(struct rag_hits **out, struct rag *r, const float *vecto
 
 	rc = rag_find(&h, r, vector, dim, o, DEFAULT_K);
 	if (!rc)
-		rc = wrap(out, h);
+		rc = wrap(out, h, rag_good(h, o->min_score));
 	if (!rc)
 		(*out)->seconds_search = rag_now() - t;
 	return rc;

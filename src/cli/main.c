@@ -213,6 +213,7 @@ int main(int argc, char **argv)
 	};
 	const struct command *cmd;
 	const char *level = conf_env("RAGSTONE_KERNELS");
+	enum kern_level kern;
 	int first, code;
 
 	setlocale(LC_ALL, "");
@@ -221,7 +222,7 @@ int main(int argc, char **argv)
 	g.cli.out_tty = isatty(STDOUT_FILENO);
 	g.cli.err_tty = isatty(STDERR_FILENO);
 	g.cli.colour = g.cli.out_tty && !conf_env("NO_COLOR");
-	if (level && kern_select(level))
+	if (level && (kern_parse(&kern, level) || kern_select(kern)))
 		return cli_fail(RAG_EINVAL);
 	first = opts_parse(sets, 2, argc, argv, true);
 	if (first == -1)

@@ -1,0 +1,373 @@
+/* The facade's part about questions: search, answer, and what supports it. */
+#include "config.h"
+#include "src/rag_impl.h"
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "generator/answer.h"
+#include "model/decoder.h"
+#include "model/embed.h"
+#include "src/rag_search.h"
+
+#include <string.h>
+
+#define DEFAULT_PASSAGES 5
+#define DEFAULT_TOKENS 256
+#define TURNS_MAX 8		/* remembered; the prompt takes what fits of them */
+
+struct rag_chat {
+	struct rag *r;
+	struct turn turn[TURNS_MAX];	/* strings owned; oldest first */
+	size_t n;
+};
+
+struct answer_box {
+	struct rag_answer pub;		/* first: what the caller holds */
+	struct search_hits *hits;	/* owns the passages' strings */
+	struct answer a;		/* owns the text */
+	struct rag_passage *passage;
+	struct rag_citation *citation;
+	const struct rag_passage **passage_at;
+	const struct rag_citation **citation_at;
+	char **quote;			/* (n_support) the citations' texts, owned */
+	char *marked, *model;		/* owned */
+};
+
+int rag_chat_new(struct rag_chat **out, struct rag *r)
+{
+	struct rag_chat *c = mem_calloc(1, sizeof(*c));
+
+	if (!c)
+		return RAG_ENOMEM;
+	c->r = r;
+	*out = c;
+	return RAG_OK;
+}
+
+static void turn_free(struct turn *t)
+{
+	mem_free((char *)t->question);
+	mem_free((char *)t->answer);
+	t->question = t->answer = NULL;
+}
+
+void rag_chat_free(struct rag_chat *c)
+{
+	if (!c)
+		return;
+	for (size_t i = 0; i < c->n; i++)
+		turn_free(&c->turn[i]);
+	mem_free(c);
+}
+
+static int remember(struct rag_chat *c, const char *question, const char *answer)
+{
+	struct turn t = { mem_strdup(question), mem_strdup(answer) };
+
+	if (!t.question || !t.answer) {
+		turn_free(&t);
+		return RAG_ENOMEM;
+	}
+	if (c->n == TURNS_MAX) {
+		turn_free(&c->turn[0]);
+		memmove(c->turn, c->turn + 1, (TURNS_MAX - 1) * sizeof(c->turn[0]));
+		c->n--;
+	}
+	c->turn[c->n++] = t;
+	return RAG_OK;
+}
+
+/* ---- retrieval ------------------------------------------------------------------ */
+
+static int find_for(struct search_hits **out, struct rag *r, const char *query,
+		    const struct rag_search_opts *o)
+{
+	float *v;
+	int rc = rag_query_vector(&v, r, query);
+
+	if (rc)
+		return rc;
+	rc = rag_find(out, r, v, embed_dim(r->embed), o, DEFAULT_PASSAGES);
+	mem_free(v);
+	return rc;
+}
+
+static bool holds(const struct search_hits *h, size_t n, uint64_t chunk)
+{
+	for (size_t i = 0; i < n; i++)
+		if (h->hit[i].chunk == chunk)
+			return true;
+	return false;
+}
+
+/* Puts the hits of b that a lacks into a's places from `from` on, best first. */
+static void take_over(struct search_hits *a, size_t from, struct search_hits *b)
+{
+	size_t at = from;
+
+	for (size_t i = 0; i < b->n && at < a->n; i++) {
+		struct search_hit t = a->hit[at];
+
+		if (holds(a, from, b->hit[i].chunk))
+			continue;
+		a->hit[at++] = b->hit[i];
+		b->hit[i] = t;		/* freed with b */
+	}
+}
+
+/*
+ * A question inside a conversation ("And when did they leave?") seldom names
+ * its subject: half of the passages then answer the question as it stands,
+ * half the question with the one before it.
+ */
+static int find_passages(struct search_hits **out, struct rag *r, const struct rag_chat *chat,
+			 const char *question, const struct rag_search_opts *o)
+{
+	struct search_hits *h, *more;
+	struct buf both = BUF_INIT;
+	int rc;
+
+	rc = find_for(&h, r, question, o);
+	if (rc)
+		return rc;
+	if (chat && chat->n) {
+		rc = buf_addf(&both, "%s %s", chat->turn[chat->n - 1].question, question);
+		if (!rc)
+			rc = find_for(&more, r, buf_str(&both), o);
+		buf_release(&both);
+		if (rc) {
+			search_hits_free(h);
+			return rc;
+		}
+		take_over(h, (h->n + 1) / 2, more);
+		search_hits_free(more);
+	}
+	*out = h;
+	return RAG_OK;
+}
+
+/* ---- the answer as the caller sees it ----------------------------------------------- */
+
+static int number_of(const struct answer *a, size_t passage)
+{
+	for (size_t i = 0; i < a->n_used; i++)
+		if (a->used[i] == passage)
+			return (int)i + 1;
+	return 0;
+}
+
+/* "[1][2]" behind each supported sentence: each number once, in the order of strength. */
+static int mark(struct buf *out, const struct answer *a)
+{
+	size_t at = 0, i = 0;
+	int rc = RAG_OK;
+
+	while (!rc && i < a->n_support) {
+		size_t end = a->support[i].sentence_end, first = i;
+
+		rc = buf_add(out, a->text + at, end - at);
+		for (; !rc && i < a->n_support && a->support[i].sentence_end == end; i++) {
+			bool again = false;
+
+			for (size_t k = first; k < i; k++)
+				again = again || a->support[k].passage == a->support[i].passage;
+			if (!again)
+				rc = buf_addf(out, "%s[%d]", i == first ? " " : "",
+					      number_of(a, a->support[i].passage));
+		}
+		at = end;
+	}
+	return rc ? rc : buf_adds(out, a->text + at);
+}
+
+static int fill_passages(struct answer_box *b)
+{
+	const struct answer *a = &b->a;
+
+	b->passage = mem_calloc(a->n_used, sizeof(*b->passage));
+	b->passage_at = mem_calloc(a->n_used, sizeof(*b->passage_at));
+	if (!b->passage || !b->passage_at)
+		return RAG_ENOMEM;
+	for (size_t i = 0; i < a->n_used; i++) {
+		const struct search_hit *h = &b->hits->hit[a->used[i]];
+
+		b->passage[i] = (struct rag_passage){
+			.n = (int)i + 1, .doc = h->doc, .chunk = h->chunk, .uri = h->uri,
+			.title = h->title, .heading = h->heading, .text = h->text,
+			.start = h->start, .end = h->end, .page = h->page, .score = h->score,
+			.trimmed = a->trimmed == a->used[i],
+		};
+		b->passage_at[i] = &b->passage[i];
+	}
+	b->pub.passage = b->passage_at;
+	b->pub.n_passages = a->n_used;
+	return RAG_OK;
+}
+
+static int fill_citations(struct answer_box *b)
+{
+	const struct answer *a = &b->a;
+
+	b->citation = mem_calloc(a->n_support, sizeof(*b->citation));
+	b->citation_at = mem_calloc(a->n_support, sizeof(*b->citation_at));
+	b->quote = mem_calloc(a->n_support, sizeof(*b->quote));
+	if (!b->citation || !b->citation_at || !b->quote)
+		return RAG_ENOMEM;
+	for (size_t i = 0; i < a->n_support; i++) {
+		const struct support *s = &a->support[i];
+		const struct search_hit *h = &b->hits->hit[s->passage];
+
+		b->quote[i] = mem_strndup(h->text + s->start, s->end - s->start);
+		if (!b->quote[i])
+			return RAG_ENOMEM;
+		b->citation[i] = (struct rag_citation){
+			.n = number_of(a, s->passage), .doc = h->doc, .uri = h->uri,
+			.page = h->page, .start = h->start + s->start, .end = h->start + s->end,
+			.text = b->quote[i], .strength = s->strength,
+			.sentence_start = s->sentence_start, .sentence_end = s->sentence_end,
+		};
+		b->citation_at[i] = &b->citation[i];
+	}
+	b->pub.citation = b->citation_at;
+	b->pub.n_citations = a->n_support;
+	return RAG_OK;
+}
+
+static int fill(struct answer_box *b)
+{
+	struct buf marked = BUF_INIT;
+	struct answer *a = &b->a;
+	int rc;
+
+	rc = fill_passages(b);
+	if (!rc)
+		rc = fill_citations(b);
+	if (!rc)
+		rc = mark(&marked, a);
+	if (!rc) {
+		b->marked = buf_detach(&marked);
+		rc = b->marked ? RAG_OK : RAG_ENOMEM;
+	}
+	buf_release(&marked);
+	b->pub.text = a->text;
+	b->pub.marked = b->marked;
+	b->pub.abstained = a->abstained;
+	b->pub.reason = a->reason;
+	b->pub.model = b->model;
+	b->pub.prompt_tokens = (int)a->prompt_tokens;
+	b->pub.answer_tokens = (int)a->answer_tokens;
+	b->pub.cut = a->cut;
+	b->pub.seconds_prefill = a->seconds_prefill;
+	b->pub.seconds_decode = a->seconds_decode;
+	return rc;
+}
+
+static int passages_of(struct passage **out, const struct search_hits *h)
+{
+	struct passage *p = mem_calloc(h->n, sizeof(*p));
+
+	if (!p)
+		return RAG_ENOMEM;
+	for (size_t i = 0; i < h->n; i++)
+		p[i] = (struct passage){
+			.title = h->hit[i].title, .heading = h->hit[i].heading,
+			.text = h->hit[i].text, .len = h->hit[i].text_len, .score = h->hit[i].score,
+		};
+	*out = p;
+	return RAG_OK;
+}
+
+static int ask(struct answer_box *b, struct rag *r, struct rag_chat *chat,
+	       const char *question, const struct rag_ask_opts *o)
+{
+	struct answer_opts ao = {
+		.sample = { o->temperature, o->top_k, o->top_p, o->min_p, o->seed },
+		.max_tokens = o->max_tokens ? o->max_tokens : DEFAULT_TOKENS,
+		.min_score = o->search.min_score != 0 ? (float)o->search.min_score : ANSWER_MIN_SCORE,
+		.token = o->token, .token_arg = o->token_arg, .progress = &r->progress,
+	};
+	struct passage *passages = NULL;
+	double t = rag_now();
+	int rc;
+
+	rc = find_passages(&b->hits, r, chat, question, &o->search);
+	b->pub.seconds_search = rag_now() - t;
+	if (!rc)
+		rc = rag_need_answerer(r);
+	if (!rc)
+		rc = passages_of(&passages, b->hits);
+	if (!rc)
+		rc = answer_make(&b->a, r->answerer, question, passages, b->hits->n,
+				 chat ? chat->turn : NULL, chat ? chat->n : 0, &ao);
+	mem_free(passages);
+	if (!rc) {
+		b->model = mem_strdup(decoder_name(r->decoder));
+		rc = b->model ? fill(b) : RAG_ENOMEM;
+	}
+	if (!rc && chat && !b->a.abstained)
+		rc = remember(chat, question, b->a.text);
+	return rc;
+}
+
+int rag_ask(struct rag_answer **out, struct rag *r, struct rag_chat *chat,
+	    const char *question, const struct rag_ask_opts *opts)
+{
+	struct rag_ask_opts o;
+	struct answer_box *b;
+	int rc = rag_need_store(r);
+
+	if (rc)
+		return rc;
+	if (!question[strspn(question, " \t\r\n")])
+		return err_set(RAG_EINVAL, "empty question");
+	rag_opts_copy(&o, sizeof(o), opts);
+	b = mem_calloc(1, sizeof(*b));
+	if (!b)
+		return RAG_ENOMEM;
+	rc = ask(b, r, chat, question, &o);
+	if (rc) {
+		rag_answer_free(&b->pub);
+		return rag_done(r, rc);
+	}
+	*out = &b->pub;
+	return rag_done(r, RAG_OK);
+}
+
+void rag_answer_free(struct rag_answer *a)
+{
+	struct answer_box *b = (struct answer_box *)a;
+
+	if (!b)
+		return;
+	for (size_t i = 0; b->quote && i < b->a.n_support; i++)
+		mem_free(b->quote[i]);
+	mem_free(b->quote);
+	mem_free(b->citation);
+	mem_free(b->citation_at);
+	mem_free(b->passage);
+	mem_free(b->passage_at);
+	mem_free(b->marked);
+	mem_free(b->model);
+	answer_release(&b->a);
+	search_hits_free(b->hits);
+	mem_free(b);
+}
+
+int rag_generate(char **text, struct rag *r, const char *prompt,
+		 const struct rag_generate_opts *opts)
+{
+	struct rag_generate_opts o;
+	struct answer_opts ao;
+	int rc;
+
+	rag_opts_copy(&o, sizeof(o), opts);
+	ao = (struct answer_opts){
+		.sample = { o.temperature, o.top_k, o.top_p, o.min_p, o.seed },
+		.max_tokens = o.max_tokens ? o.max_tokens : DEFAULT_TOKENS,
+		.token = o.token, .token_arg = o.token_arg, .progress = &r->progress,
+	};
+	rc = rag_need_answerer(r);
+	if (!rc)
+		rc = answerer_generate(text, r->answerer, prompt, o.raw, &ao);
+	return rag_done(r, rc);
+}

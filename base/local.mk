@@ -2,7 +2,9 @@ libcore_la_SOURCES += \
 	base/buf.c base/buf.h \
 	base/conf.c base/conf.h \
 	base/err.c base/err.h base/errors.h \
+	base/file.c base/file.h \
 	base/hash.c base/hash.h \
+	base/http.c base/http.h \
 	base/json.c base/json.h \
 	base/kern.c base/kern.h base/kern_math.h base/kern_ref.c \
 	base/map.c base/map.h \

@@ -10,6 +10,7 @@ unit_tests = tests/unit/base-t
 unit_tests += tests/kern/float-t
 unit_tests += tests/unit/utf8-t tests/unit/regex-t tests/unit/text-t
 unit_tests += tests/unit/sample-t
+unit_tests += tests/unit/file-t tests/unit/http-t
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 EXTRA_DIST += tests/tap.h

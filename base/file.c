@@ -341,3 +341,21 @@ void file_close(int fd)
 	if (fd >= 0)
 		close(fd);
 }
+
+int file_make_parents(const char *path)
+{
+	char *p = mem_strdup(path), *slash = p;
+	int rc = RAG_OK;
+
+	if (!p)
+		return RAG_ENOMEM;
+	while (!rc && (slash = strchr(slash + 1, '/'))) {
+		*slash = 0;
+		if (mkdir(p, 0700) && errno != EEXIST)
+			rc = err_set(errno == EACCES ? RAG_EDENIED : RAG_EIO,
+				     "cannot make folder '%s': %s", p, strerror(errno));
+		*slash = '/';
+	}
+	mem_free(p);
+	return rc;
+}

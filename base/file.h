@@ -44,6 +44,10 @@ int file_uri(struct buf *out, const char *path);
 /* The path of a file: URI.  RAG_EINVAL: another host, a bad escape or a NUL. */
 int file_from_uri(char **out, const char *uri);
 
+/* Makes the folders above path that are missing (mode 0700: what is inside is
+ * the user's own business).  RAG_EIO, RAG_EDENIED. */
+int file_make_parents(const char *path);
+
 /* The names in a folder without "." and "..", in byte order. */
 struct file_names {
 	char **v;	/* owned (n) */

@@ -7,8 +7,10 @@
 #include "base/mem.h"
 #include "index/filter.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct walk {
 	rag_document_fn *fn;
@@ -78,6 +80,27 @@ static int add_match(void *arg, const struct store_doc *d)
 	return filter_glob(l->glob, d->uri, true) ? ids_add(l, d->id) : RAG_OK;
 }
 
+/* A document outlives its file, so a path that leads nowhere is taken as it is. */
+static int uri_of(struct buf *uri, const char *path)
+{
+	char *whole = NULL, cwd[PATH_MAX];
+	struct buf joined = BUF_INIT;
+	int rc = file_canonical(&whole, path);
+
+	if (!rc) {
+		rc = file_uri(uri, whole);
+	} else if (path[0] == '/') {
+		rc = file_uri(uri, path);
+	} else if (getcwd(cwd, sizeof(cwd))) {
+		rc = buf_addf(&joined, "%s/%s", cwd, path);
+		if (!rc)
+			rc = file_uri(uri, buf_str(&joined));
+	}
+	buf_release(&joined);
+	mem_free(whole);
+	return rc;
+}
+
 /* An id, then a URI, then a path, then a glob: the first that fits. */
 static int resolve(struct ids *l, struct store_snap *v, const char *doc)
 {
@@ -89,9 +112,9 @@ static int resolve(struct ids *l, struct store_snap *v, const char *doc)
 
 	if (*doc >= '0' && *doc <= '9' && !*end)
 		rc = store_doc(&d, v, id);
-	if (rc == RAG_ENOENT)
+	if (rc == RAG_ENOENT && *doc && strlen(doc) <= STORE_URI_MAX)
 		rc = store_doc_by_uri(&d, v, doc);
-	if (rc == RAG_ENOENT && !file_uri(&uri, doc))
+	if (rc == RAG_ENOENT && !uri_of(&uri, doc))
 		rc = store_doc_by_uri(&d, v, buf_str(&uri));
 	buf_release(&uri);
 	if (!rc)

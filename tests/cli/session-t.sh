@@ -1,0 +1,119 @@
+#!/bin/bash
+# A user's session on the sample corpus, with the real models; and what goes wrong in one.
+. "$srcdir/tests/tap.sh"
+need_model all-minilm-l6-v2 smollm2-135m-instruct
+rag=$builddir/ragstone
+export RAGSTONE_STORE=$work/deep/er/store RAGSTONE_MODEL=smollm2-135m-instruct
+docs=$work/docs
+mkdir "$docs"
+cat > "$docs/normans.md" <<'END'
+# Normans
+
+## Origin
+The Normans were the people who in the 10th and 11th centuries gave their name to Normandy, a region in France. They were
+descended from Norse raiders and pirates from Denmark, Iceland and Norway.
+
+## Culture
+Norman architecture is known for its rounded arches.
+END
+echo 'The Amazon rainforest covers most of the Amazon basin of South America.' > "$docs/amazon.txt"
+echo '<html><head><title>Tea</title></head><body><h1>Tea</h1><p>Green tea is steeped at seventy degrees.</p></body></html>' > "$docs/tea.html"
+
+run "$rag" ingest "$docs"
+is "$code" 0 "a folder goes in"
+is "$out" "" "nothing on stdout"
+like "$err" '^3 added: [0-9]+ chunks' "the summary counts it"
+
+run "$rag" ingest "$docs"
+is "$code" 0 "again: nothing to do"
+like "$err" '^3 unchanged' "and says so"
+
+run "$rag" list --json
+is "$(printf '%s\n' "$out" | wc -l)" 3 "three documents are listed"
+like "$out" '"uri": "file://.*normans.md", "title": "Normans"' "with URI and title"
+
+run "$rag" search --json -k 1 "where do the Normans come from"
+is "$code" 0 "a search finds"
+like "$out" '"rank": 1, .*normans.md.*"heading": "[^"]*Origin"' "the right passage under its heading"
+start=$(printf '%s' "$out" | sed 's/.*"start": \([0-9]*\).*/\1/')
+end=$(printf '%s' "$out" | sed 's/.*"end": \([0-9]*\).*/\1/')
+run "$rag" show --start "$start" --end "$end" "$docs/normans.md"
+like "$out" 'descended from Norse' "its offsets point into the text that show prints"
+
+run "$rag" search --in '*.html' --json "Normans"
+is "$(printf '%s\n' "$out" | grep -c normans.md)" 0 "--in keeps the others out"
+run "$rag" search --filter 'type=text/html' --json tea
+like "$out" 'tea.html' "--filter by type"
+run "$rag" search --filter 'type=' tea
+run "$rag" search --filter 'nonsense' tea
+is "$code" 2 "a filter that is none exits 2"
+run "$rag" search --in 'nothing*' tea
+is "$code" 1 "nothing found exits 1"
+run "$rag" search ""
+is "$code" 2 "an empty query exits 2"
+like "$err" 'empty' "and says so"
+
+run "$rag" ask --json "In what country is Normandy?"
+ok "ask answers or says that it doesn't know" test "$code" -le 1
+like "$out" '^\{"answer": .*"citations": \[.*"passages": \[' "as one object"
+first=$out
+RAGSTONE_KERNELS= run "$rag" --threads 1 ask --json "In what country is Normandy?"
+is "$(printf '%s' "$out" | sed 's/"timings.*//')" "$(printf '%s' "$first" | sed 's/"timings.*//')" \
+	"the same answer on one thread"
+
+run "$rag" ask "What is the boiling point of tungsten hexafluoride in the upper mantle of Neptune's moon?"
+is "$code" 1 "off the corpus: exits 1"
+like "$out" "I don't know" "and says that it doesn't know"
+
+printf '%s\n' "In what country is Normandy?" /sources /set "/show 9" /nonsense /quit > "$work/talk"
+stdin=$work/talk run "$rag"
+ok "a piped conversation ends well" test "$code" -le 1
+like "$out" 'normans.md' "with its sources"
+like "$err" "no command '/nonsense'" "and an unknown command is named"
+
+echo 'The Normans never went to Normandy.' > "$docs/normans.md"
+rm "$docs/tea.html"
+run "$rag" ingest "$docs"
+like "$err" '1 replaced, 1 unchanged, 1 removed' "changed is replaced, gone is removed"
+run "$rag" search --json "descended from Norse raiders"
+is "$(printf '%s\n' "$out" | grep -c 'Denmark')" 0 "the old text is gone"
+
+echo text | stdin=/dev/stdin run "$rag" ingest --uri note:1 -
+is "$code" 0 "standard input goes in"
+run "$rag" show note:1
+is "$out" "text" "and comes out"
+
+: > "$docs/empty.txt"
+head -c 5000 /dev/urandom > "$docs/garbage.bin.txt"
+printf 'caf\351 au lait\n' > "$docs/latin1.txt"
+run "$rag" ingest "$docs/empty.txt" "$docs/garbage.bin.txt" "$docs/latin1.txt" "$docs/missing.txt" "$docs/amazon.txt"
+is "$code" 1 "bad files: exit 1"
+like "$err" "missing.txt" "the missing one is named"
+like "$err" "garbage.bin.txt" "and the garbage"
+like "$err" '1 added' "the good one went in all the same"
+
+run "$rag" forget "$docs/amazon.txt" nothing-like-this
+is "$code" 1 "one of two forgotten: exit 1"
+run "$rag" search --json "Amazon"
+is "$(printf '%s\n' "$out" | grep -c amazon.txt)" 0 "it is gone from search"
+
+run "$rag" verify
+is "$code" 0 "the store is whole"
+run "$rag" status --json
+like "$out" '"embedder": "all-minilm-l6-v2", "dim": 384, "documents": 3' "status counts"
+
+echo "hello world" | stdin=/dev/stdin run "$rag" embed -
+like "$out" '^\[-?0\.[0-9]+(, -?0\.[0-9e-]+){383}\]$' "embed prints 384 numbers"
+echo "hello world" | stdin=/dev/stdin run "$rag" tokens
+is "$out" "[101, 7592, 2088, 102]" "tokens are the model's own"
+echo '"hello <|im_end|>"' | stdin=/dev/stdin run "$rag" tokens --model smollm2-135m-instruct --jsonl
+is "$(printf '%s' "$out" | grep -cw 2)" 0 "control strings are text"
+run "$rag" generate -n 8 --raw "The capital of France is"
+is "$code" 0 "generate goes on"
+like "$out" 'Paris' "sensibly"
+run "$rag" generate --model all-minilm-l6-v2 hello
+is "$code" 2 "an embedder is no generator"
+run "$rag" embed --model smollm2-135m-instruct "$docs/amazon.txt"
+is "$code" 2 "a generator is no embedder"
+
+tap_done

@@ -23,7 +23,7 @@ struct embed;
 struct retrieval_opts {
 	const char *keep;		/* directory for vectors, made when missing; NULL: none */
 	struct par *par;		/* for the search; may be NULL */
-	const struct progress *progress;	/* stages "embed" (texts) and "search" (queries) */
+	const struct progress *progress;	/* stages "split" (documents), "embed" (texts), "search" (queries) */
 };
 #define RETRIEVAL_OPTS_INIT { NULL, NULL, NULL }
 

@@ -1,0 +1,434 @@
+#include "config.h"
+#include "src/eval/judged.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "src/eval/metrics.h"
+
+struct doc {
+	char *id, *title, *text;	/* owned */
+	size_t title_len, text_len;
+	uint64_t tie;
+};
+
+struct query {
+	char *id, *text;		/* owned */
+	size_t text_len;
+	size_t first, n;		/* its judgements */
+};
+
+struct grade {
+	uint32_t query, doc;
+	int grade;
+};
+
+struct judged {
+	size_t n_docs, n_queries, n_grades;
+	struct doc *docs;		/* (n_docs) in the file's order */
+	struct query *queries;		/* (n_queries) in the file's order */
+	uint32_t *by_id;		/* (n_docs) documents by id */
+	uint32_t *query_by_id;		/* (n_queries) */
+	struct grade *grades;		/* (n_grades) by query, then document */
+};
+
+struct reader {
+	char path[4096];
+	size_t line;
+};
+
+static int bad(const struct reader *r, const char *why, const char *what)
+{
+	return err_set(RAG_EFORMAT, "'%s', line %zu: %s%.100s", r->path, r->line, why, what);
+}
+
+/* Room for one more in an array that grows by doubling. */
+static void *grown(void *p, size_t n, size_t size)
+{
+	if (n & (n - 1))
+		return p;
+	return n > UINT32_MAX / 2 ? NULL : mem_realloc(p, n ? 2 * n : 1, size);
+}
+
+static int take_str(char **out, size_t *len, const struct json *obj, const char *key)
+{
+	const struct json *j = json_get(obj, key);
+
+	*len = json_is_str(j) ? json_str_len(j) : 0;
+	*out = mem_strndup(json_str(j, ""), *len);
+	return *out ? RAG_OK : RAG_ENOMEM;
+}
+
+static int take_doc(struct judged *j, const struct json *obj)
+{
+	struct doc *docs = grown(j->docs, j->n_docs, sizeof(*docs)), *d;
+	uint8_t hash[HASH_LEN];
+	size_t id_len;
+	int rc;
+
+	if (!docs)
+		return RAG_ENOMEM;
+	j->docs = docs;
+	d = &docs[j->n_docs];
+	memset(d, 0, sizeof(*d));
+	j->n_docs++;
+	if ((rc = take_str(&d->id, &id_len, obj, "id")) ||
+	    (rc = take_str(&d->title, &d->title_len, obj, "title")) ||
+	    (rc = take_str(&d->text, &d->text_len, obj, "text")))
+		return rc;
+	hash_bytes(hash, d->id, id_len);
+	memcpy(&d->tie, hash, sizeof(d->tie));
+	return RAG_OK;
+}
+
+static int take_query(struct judged *j, const struct json *obj)
+{
+	struct query *queries = grown(j->queries, j->n_queries, sizeof(*queries)), *q;
+	size_t id_len;
+	int rc;
+
+	if (!queries)
+		return RAG_ENOMEM;
+	j->queries = queries;
+	q = &queries[j->n_queries];
+	memset(q, 0, sizeof(*q));
+	j->n_queries++;
+	if ((rc = take_str(&q->id, &id_len, obj, "id")) ||
+	    (rc = take_str(&q->text, &q->text_len, obj, "text")))
+		return rc;
+	return RAG_OK;
+}
+
+/* Calls fn with each line's object; text is a member that it must have. */
+static int read_jsonl(struct judged *j, struct reader *r,
+		      int (*fn)(struct judged *, const struct json *))
+{
+	struct map m;
+	const char *p, *end, *nl;
+	struct json *obj = NULL;
+	int rc = map_open(&m, r->path);
+
+	if (rc)
+		return rc;
+	p = (const char *)m.data;
+	end = p + m.len;
+	for (r->line = 1; p < end && !rc; p = nl + 1, r->line++) {
+		nl = memchr(p, '\n', (size_t)(end - p));
+		if (!nl)
+			nl = end;
+		if (nl == p)
+			continue;
+		if ((rc = json_parse(&obj, p, (size_t)(nl - p), r->path))) {
+			if (rc == RAG_EFORMAT)
+				err_within(rc, "record %zu", r->line);
+		} else if (!json_is_str(json_get(obj, "id")) || !json_is_str(json_get(obj, "text"))) {
+			rc = bad(r, "no strings \"id\" and \"text\"", "");
+		} else {
+			rc = fn(j, obj);
+		}
+		json_free(obj);
+		obj = NULL;
+	}
+	map_close(&m);
+	return rc;
+}
+
+static int doc_cmp(const void *a, const void *b, void *arg)
+{
+	const struct doc *docs = arg;
+
+	return strcmp(docs[*(const uint32_t *)a].id, docs[*(const uint32_t *)b].id);
+}
+
+static int query_cmp(const void *a, const void *b, void *arg)
+{
+	const struct query *queries = arg;
+
+	return strcmp(queries[*(const uint32_t *)a].id, queries[*(const uint32_t *)b].id);
+}
+
+static uint32_t *sorted(size_t n, void *items, int (*cmp)(const void *, const void *, void *))
+{
+	uint32_t *order = mem_calloc(n, sizeof(*order));
+
+	for (size_t i = 0; order && i < n; i++)
+		order[i] = (uint32_t)i;
+	if (order)
+		qsort_r(order, n, sizeof(*order), cmp, items);
+	return order;
+}
+
+static int sort_ids(struct judged *j, const char *dir)
+{
+	j->by_id = sorted(j->n_docs, j->docs, doc_cmp);
+	j->query_by_id = sorted(j->n_queries, j->queries, query_cmp);
+	if (!j->by_id || !j->query_by_id)
+		return RAG_ENOMEM;
+	for (size_t i = 1; i < j->n_docs; i++)
+		if (!doc_cmp(&j->by_id[i - 1], &j->by_id[i], j->docs))
+			return err_set(RAG_EFORMAT, "'%s/corpus.jsonl': two documents '%.100s'",
+				       dir, j->docs[j->by_id[i]].id);
+	for (size_t i = 1; i < j->n_queries; i++)
+		if (!query_cmp(&j->query_by_id[i - 1], &j->query_by_id[i], j->queries))
+			return err_set(RAG_EFORMAT, "'%s/queries.jsonl': two queries '%.100s'",
+				       dir, j->queries[j->query_by_id[i]].id);
+	return RAG_OK;
+}
+
+long judged_find(const struct judged *j, const char *doc_id)
+{
+	size_t lo = 0, hi = j->n_docs;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		int order = strcmp(doc_id, j->docs[j->by_id[mid]].id);
+
+		if (!order)
+			return (long)j->by_id[mid];
+		if (order < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return -1;
+}
+
+static long find_query(const struct judged *j, const char *id)
+{
+	size_t lo = 0, hi = j->n_queries;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		int order = strcmp(id, j->queries[j->query_by_id[mid]].id);
+
+		if (!order)
+			return (long)j->query_by_id[mid];
+		if (order < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return -1;
+}
+
+/* "query TAB document TAB grade"; judgements of what is not in the files are
+ * an error, as the figures would be wrong unseen. */
+static int take_grade(struct judged *j, const struct reader *r, char *line)
+{
+	char *doc = strchr(line, '\t'), *text = doc ? strchr(doc + 1, '\t') : NULL, *end;
+	struct grade *grades;
+	long q, d, grade;
+
+	if (!text)
+		return bad(r, "not query, document and grade, separated by tabs", "");
+	*doc++ = 0;
+	*text++ = 0;
+	text[strcspn(text, "\r")] = 0;
+	errno = 0;
+	grade = strtol(text, &end, 10);
+	if (end == text || *end || errno || grade < -1000 || grade > 1000)
+		return bad(r, "no grade: ", text);
+	if ((q = find_query(j, line)) < 0)
+		return bad(r, "no such query: ", line);
+	if ((d = judged_find(j, doc)) < 0)
+		return bad(r, "no such document: ", doc);
+	grades = grown(j->grades, j->n_grades, sizeof(*grades));
+	if (!grades)
+		return RAG_ENOMEM;
+	j->grades = grades;
+	grades[j->n_grades++] = (struct grade){ (uint32_t)q, (uint32_t)d, (int)grade };
+	return RAG_OK;
+}
+
+static int grade_cmp(const void *a, const void *b)
+{
+	const struct grade *x = a, *y = b;
+
+	if (x->query != y->query)
+		return x->query < y->query ? -1 : 1;
+	return (x->doc > y->doc) - (x->doc < y->doc);
+}
+
+static int sort_grades(struct judged *j, const struct reader *r)
+{
+	if (j->n_grades)
+		qsort(j->grades, j->n_grades, sizeof(*j->grades), grade_cmp);
+	for (size_t i = 0; i < j->n_grades; i++) {
+		struct query *q = &j->queries[j->grades[i].query];
+
+		if (i && !grade_cmp(&j->grades[i - 1], &j->grades[i]))
+			return err_set(RAG_EFORMAT, "'%s': query '%.100s' has document '%.100s' twice",
+				       r->path, q->id, j->docs[j->grades[i].doc].id);
+		if (!q->n++)
+			q->first = i;
+	}
+	return RAG_OK;
+}
+
+static int read_qrels(struct judged *j, struct reader *r)
+{
+	struct map m;
+	const char *p, *end, *nl;
+	char *line;
+	int rc = map_open(&m, r->path);
+
+	if (rc)
+		return rc;
+	p = (const char *)m.data;
+	end = p + m.len;
+	for (r->line = 1; p < end && !rc; p = nl + 1, r->line++) {
+		nl = memchr(p, '\n', (size_t)(end - p));
+		if (!nl)
+			nl = end;
+		if (nl == p || r->line == 1)	/* the first names the columns */
+			continue;
+		line = mem_strndup(p, (size_t)(nl - p));
+		rc = line ? take_grade(j, r, line) : RAG_ENOMEM;
+		mem_free(line);
+	}
+	map_close(&m);
+	return rc ? rc : sort_grades(j, r);
+}
+
+static int set_path(struct reader *r, const char *dir, const char *file)
+{
+	int n = snprintf(r->path, sizeof(r->path), "%s/%s", dir, file);
+
+	if (n < 0 || (size_t)n >= sizeof(r->path))
+		return err_set(RAG_EINVAL, "path too long: '%.100s...'", dir);
+	return RAG_OK;
+}
+
+int judged_open(struct judged **out, const char *dir)
+{
+	struct judged *j = mem_calloc(1, sizeof(*j));
+	struct reader r = { .line = 0 };
+	int rc;
+
+	if (!j)
+		return RAG_ENOMEM;
+	if ((rc = set_path(&r, dir, "corpus.jsonl")) || (rc = read_jsonl(j, &r, take_doc)) ||
+	    (rc = set_path(&r, dir, "queries.jsonl")) || (rc = read_jsonl(j, &r, take_query)) ||
+	    (rc = sort_ids(j, dir)) ||
+	    (rc = set_path(&r, dir, "qrels.tsv")) || (rc = read_qrels(j, &r)))
+		goto fail;
+	*out = j;
+	return RAG_OK;
+fail:
+	judged_close(j);
+	return rc;
+}
+
+void judged_close(struct judged *j)
+{
+	if (!j)
+		return;
+	for (size_t i = 0; i < j->n_docs; i++) {
+		mem_free(j->docs[i].id);
+		mem_free(j->docs[i].title);
+		mem_free(j->docs[i].text);
+	}
+	for (size_t i = 0; i < j->n_queries; i++) {
+		mem_free(j->queries[i].id);
+		mem_free(j->queries[i].text);
+	}
+	mem_free(j->docs);
+	mem_free(j->queries);
+	mem_free(j->by_id);
+	mem_free(j->query_by_id);
+	mem_free(j->grades);
+	mem_free(j);
+}
+
+size_t judged_n_docs(const struct judged *j)
+{
+	return j->n_docs;
+}
+
+size_t judged_n_queries(const struct judged *j)
+{
+	return j->n_queries;
+}
+
+struct judged_doc judged_doc_at(const struct judged *j, size_t i)
+{
+	const struct doc *d = &j->docs[i];
+
+	return (struct judged_doc){ d->id, d->title, d->text, d->title_len, d->text_len };
+}
+
+struct judged_query judged_query_at(const struct judged *j, size_t i)
+{
+	const struct query *q = &j->queries[i];
+	struct judged_query out = { q->id, q->text, q->text_len, 0 };
+
+	for (size_t k = 0; k < q->n; k++)
+		out.n_relevant += j->grades[q->first + k].grade > 0;
+	return out;
+}
+
+uint64_t judged_tie(const struct judged *j, size_t doc)
+{
+	return j->docs[doc].tie;
+}
+
+static int grade_of(const struct judged *j, const struct query *q, size_t doc)
+{
+	struct grade key = { (uint32_t)(q - j->queries), (uint32_t)doc, 0 };
+	const struct grade *g = bsearch(&key, j->grades + q->first, q->n, sizeof(key), grade_cmp);
+
+	return g ? g->grade : 0;
+}
+
+static int score_query(struct judged_scores *sum, const struct judged *j, size_t query,
+		       judged_rank_fn fn, void *arg)
+{
+	const struct query *q = &j->queries[query];
+	size_t docs[JUDGED_DEPTH], n = 0;
+	int ranked[JUDGED_DEPTH], rc = fn(arg, query, docs, &n, JUDGED_DEPTH), *judged;
+
+	if (rc)
+		return rc;
+	judged = mem_calloc(q->n, sizeof(*judged));
+	if (!judged)
+		return RAG_ENOMEM;
+	for (size_t i = 0; i < q->n; i++)
+		judged[i] = j->grades[q->first + i].grade;
+	for (size_t i = 0; i < n; i++)
+		ranked[i] = grade_of(j, q, docs[i]);
+	sum->n_queries++;
+	sum->ndcg10 += metrics_ndcg(ranked, n, judged, q->n, 10);
+	sum->recall10 += metrics_recall(ranked, n, judged, q->n, 10);
+	sum->recall100 += metrics_recall(ranked, n, judged, q->n, 100);
+	mem_free(judged);
+	return RAG_OK;
+}
+
+int judged_run(struct judged_scores *out, const struct judged *j, judged_rank_fn fn, void *arg,
+	       const struct progress *progress)
+{
+	struct judged_scores sum = { .n_docs = j->n_docs };
+	int rc;
+
+	for (size_t i = 0; i < j->n_queries; i++) {
+		if ((rc = progress_tick(progress, "search", NULL, i, j->n_queries)))
+			return rc;
+		if (judged_query_at(j, i).n_relevant && (rc = score_query(&sum, j, i, fn, arg)))
+			return rc;
+	}
+	if (sum.n_queries) {
+		sum.ndcg10 /= (double)sum.n_queries;
+		sum.recall10 /= (double)sum.n_queries;
+		sum.recall100 /= (double)sum.n_queries;
+	}
+	*out = sum;
+	return RAG_OK;
+}

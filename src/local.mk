@@ -1,1 +1,7 @@
 # facade, library, programs
+
+libcore_la_SOURCES += \
+	src/eval/judged.c src/eval/judged.h \
+	src/eval/kept.c src/eval/kept.h \
+	src/eval/metrics.c src/eval/metrics.h \
+	src/eval/retrieval.c src/eval/retrieval.h

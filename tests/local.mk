@@ -12,6 +12,7 @@ unit_tests += tests/unit/utf8-t tests/unit/regex-t tests/unit/text-t
 unit_tests += tests/unit/sample-t
 unit_tests += tests/unit/file-t tests/unit/http-t
 unit_tests += tests/unit/gguf-t tests/unit/quant-t tests/unit/safetensors-t
+unit_tests += tests/unit/judged-t tests/unit/metrics-t
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 EXTRA_DIST += tests/tap.h

@@ -18,6 +18,8 @@
 #ifndef RAG_BASE_KERN_H
 #define RAG_BASE_KERN_H
 
+#include "base/kern_quant.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -57,6 +59,23 @@ struct kern {
 	void (*layer_norm)(float *y, const float *x, const float *add, const float *gain,
 			   const float *bias, size_t n, float eps);
 	void (*rms_norm)(float *y, const float *x, const float *gain, size_t n, float eps);
+
+	/* Quantised products (base/kern_quant.h): the same bits on every level.
+	 * quant: the columns of one group of a, from x (n, k), rows ldx apart.
+	 * qmul: y[c * ldy + r] = row r of w times column c, for n rows. */
+	void (*quant)(struct kern_acts *a, const float *x, size_t ldx, size_t group);
+	void (*qmul)(float *y, size_t ldy, enum kern_q type, const void *w, size_t n,
+		     const struct kern_acts *a, void *scratch);
+
+	/* Attention over 16-bit floats.
+	 * scores: s[i * lds + j] = q_i k_j for the 16 positions of one block of
+	 * keys, kt (dim, 16).
+	 * mix: out[i * ldo + d] += sum over j < n, rising, of p[i * ldp + j] v[j * ldv + d];
+	 * dim a multiple of 16. */
+	void (*attn_scores)(float *s, size_t lds, const float *q, size_t ldq, size_t nq,
+			    const uint16_t *kt, size_t dim);
+	void (*attn_mix)(float *out, size_t ldo, const float *p, size_t ldp, size_t nq,
+			 const uint16_t *v, size_t ldv, size_t n, size_t dim);
 };
 
 /* The table in use: the best of this CPU unless kern_select() said otherwise.
@@ -75,5 +94,8 @@ const struct kern *kern_at(enum kern_level level);
 void kern_ref_fill(struct kern *k);
 void kern_avx2_fill(struct kern *k);
 void kern_avx512_fill(struct kern *k);
+void kern_quant_ref_fill(struct kern *k);
+void kern_quant_avx2_fill(struct kern *k);
+void kern_quant_avx512_fill(struct kern *k);
 
 #endif

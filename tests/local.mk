@@ -7,7 +7,7 @@ AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; builddir='$(builddir)'; export srcdir
 LDADD = libcore.la
 
 unit_tests = tests/unit/base-t
-unit_tests += tests/kern/float-t
+unit_tests += tests/kern/float-t tests/kern/quant-t
 unit_tests += tests/unit/utf8-t tests/unit/regex-t tests/unit/text-t
 unit_tests += tests/unit/sample-t
 unit_tests += tests/unit/file-t tests/unit/http-t

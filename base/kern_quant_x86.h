@@ -1,0 +1,756 @@
+/*
+ * kern_quant_x86 - the quantised kernels for AVX2 and AVX-512, one text for both.
+ *
+ * The including file defines the vector: LANES floats (8 or 16), its types
+ * vi, vf and operations, COLS (columns that one pass over a tile serves: their
+ * integer sums stay in registers) and sub_signed/dot32 for 32 bytes.
+ *
+ * Many columns: LANES rows are unpacked to a tile, four values of each row
+ * side by side, so that one dot instruction advances LANES outputs and needs
+ * no horizontal sum.  One column: 8 rows at once, straight from their blocks;
+ * the sums of 8 rows are transposed into one register, so that the floats are
+ * added in the same order as in the tile.
+ */
+#include "base/kern.h"
+#include "base/kern_quant_blocks.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* ---- bytes out of blocks ---- */
+
+INLINE __m256i low_nibbles(__m256i v)
+{
+	return _mm256_and_si256(v, _mm256_set1_epi8(15));
+}
+
+INLINE __m256i nibbles(const uint8_t *p)	/* 16 bytes: low nibbles, then high */
+{
+	__m128i v = _mm_loadu_si128((const void *)p);
+
+	return low_nibbles(_mm256_set_m128i(_mm_srli_epi16(v, 4), v));
+}
+
+INLINE __m256i load32(const uint8_t *p)
+{
+	return _mm256_loadu_si256((const void *)p);
+}
+
+/* The q of values 32 s .. of a block, unsigned; of Q8_0 as sub_signed says. */
+INLINE __m256i unpack(enum kern_q type, const uint8_t *b, int s)
+{
+	__m256i two, q;
+
+	switch (type) {
+	case KERN_Q4_0:
+		return nibbles(b + 2);
+	case KERN_Q4_1:
+		return nibbles(b + 4);
+	case KERN_Q5_0:
+		return add_16_where(nibbles(b + 6), kq_u32(b + 2));
+	case KERN_Q5_1:
+		return add_16_where(nibbles(b + 8), kq_u32(b + 4));
+	case KERN_Q8_0:
+		q = load32(b + 2);
+		return sub_signed ? q : _mm256_xor_si256(q, _mm256_set1_epi8((char)0x80));
+	case KERN_Q2_K:
+		q = load32(b + 16 + s / 4 * 32);
+		return _mm256_and_si256(_mm256_srli_epi16(q, 2 * (s % 4)), _mm256_set1_epi8(3));
+	case KERN_Q3_K:
+		q = load32(b + 32 + s / 4 * 32);
+		q = _mm256_and_si256(_mm256_srli_epi16(q, 2 * (s % 4)), _mm256_set1_epi8(3));
+		two = _mm256_and_si256(_mm256_srli_epi16(load32(b), s), _mm256_set1_epi8(1));
+		return _mm256_or_si256(q, _mm256_slli_epi16(two, 2));
+	case KERN_Q4_K:
+		q = load32(b + 16 + s / 2 * 32);
+		return low_nibbles(s % 2 ? _mm256_srli_epi16(q, 4) : q);
+	case KERN_Q5_K:
+		q = load32(b + 48 + s / 2 * 32);
+		q = low_nibbles(s % 2 ? _mm256_srli_epi16(q, 4) : q);
+		two = _mm256_and_si256(_mm256_srli_epi16(load32(b + 16), s), _mm256_set1_epi8(1));
+		return _mm256_or_si256(q, _mm256_slli_epi16(two, 4));
+	case KERN_Q6_K:
+		q = load32(b + s / 4 * 64 + s % 2 * 32);
+		q = low_nibbles(s % 4 / 2 ? _mm256_srli_epi16(q, 4) : q);
+		two = _mm256_srli_epi16(load32(b + 128 + s / 4 * 32), 2 * (s % 4));
+		two = _mm256_and_si256(two, _mm256_set1_epi8(3));
+		return _mm256_or_si256(q, _mm256_slli_epi16(two, 4));
+	}
+	return _mm256_setzero_si256();
+}
+
+/* What dot32 of unpack() is too large by, in sums of the activations. */
+INLINE int excess(enum kern_q type)
+{
+	return type == KERN_Q8_0 && sub_signed ? 0 : kq_offset(type);
+}
+
+INLINE bool is_signed(enum kern_q type)
+{
+	return type == KERN_Q8_0 && sub_signed;
+}
+
+INLINE int half_at(const uint8_t *p)
+{
+	uint16_t h;
+
+	memcpy(&h, p, sizeof(h));
+	return h;
+}
+
+/* The halves at p[0] + at .. p[7] + at. */
+INLINE __m256 halves(const uint8_t *const p[8], size_t at)
+{
+	__m128i h = _mm_cvtsi32_si128(half_at(p[0] + at));
+
+	h = _mm_insert_epi16(h, half_at(p[1] + at), 1);
+	h = _mm_insert_epi16(h, half_at(p[2] + at), 2);
+	h = _mm_insert_epi16(h, half_at(p[3] + at), 3);
+	h = _mm_insert_epi16(h, half_at(p[4] + at), 4);
+	h = _mm_insert_epi16(h, half_at(p[5] + at), 5);
+	h = _mm_insert_epi16(h, half_at(p[6] + at), 6);
+	h = _mm_insert_epi16(h, half_at(p[7] + at), 7);
+	return _mm256_cvtph_ps(h);
+}
+
+/* Lane i of the result: the sum of all lanes of v[i]. */
+INLINE __m256i sum_rows(const __m256i v[8])
+{
+	__m256i a = _mm256_hadd_epi32(_mm256_hadd_epi32(v[0], v[1]), _mm256_hadd_epi32(v[2], v[3]));
+	__m256i b = _mm256_hadd_epi32(_mm256_hadd_epi32(v[4], v[5]), _mm256_hadd_epi32(v[6], v[7]));
+
+	return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
+				_mm256_permute2x128_si256(a, b, 0x31));
+}
+
+/* The 8 rows from r on; those that don't exist are the last one again. */
+INLINE void eight_rows(const uint8_t *out[8], const uint8_t *w, size_t row, size_t r, size_t n)
+{
+	for (size_t i = 0; i < 8; i++)
+		out[i] = w + (r + i < n ? r + i : n - 1) * row;
+}
+
+/* ---- one column ---- */
+
+INLINE __m256 column32(enum kern_q type, const uint8_t *const p[8], const struct kern_acts *a)
+{
+	size_t bytes = kq_bytes(type);
+	__m256 acc = _mm256_setzero_ps();
+
+	for (size_t b = 0; b < a->k / QK; b++) {
+		__m256i x = _mm256_load_si256((const void *)(a->q + b * QK)), s[8], sum;
+
+#pragma GCC unroll 8
+		for (int i = 0; i < 8; i++)
+			s[i] = dot32(unpack(type, p[i] + b * bytes, 0), x, is_signed(type));
+		sum = sum_rows(s);
+		if (excess(type))
+			sum = _mm256_sub_epi32(sum, _mm256_set1_epi32(excess(type) * a->sum[b]));
+		acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum),
+			_mm256_mul_ps(halves(p, b * bytes), _mm256_set1_ps(a->d[b])), acc);
+		if (kq_has_min(type))
+			acc = _mm256_fmadd_ps(halves(p, b * bytes + 2),
+				_mm256_set1_ps(a->d[b] * (float)a->sum[b]), acc);
+	}
+	return acc;
+}
+
+/* 16 scales of a byte as 16-bit numbers. */
+INLINE __m256i scales16(const int8_t *s)
+{
+	return _mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)s));
+}
+
+/* Row p's block: the integer sum (8 lanes that add up to it) and that of the minima. */
+INLINE void row256(__m256i *isum, __m256i *imin, enum kern_q type, const uint8_t *p,
+		   const int8_t *q, __m256i sums)
+{
+	/* Of the scales of 16-bit, 8 in each half: scale 2 s in the lower half, 2 s + 1 above. */
+	const __m256i pick = _mm256_set_m128i(_mm_set1_epi16(0x0302), _mm_set1_epi16(0x0100));
+	struct kq_scales k;
+	__m256i all, part[2], acc = _mm256_setzero_si256();
+
+	kq_read_scales(&k, type, p);
+	all = scales16(k.s);
+	part[0] = _mm256_permute2x128_si256(all, all, 0x00);
+	part[1] = _mm256_permute2x128_si256(all, all, 0x11);
+#pragma GCC unroll 8
+	for (int s = 0; s < 8; s++) {
+		__m256i two = _mm256_maddubs_epi16(unpack(type, p, s), load32((const void *)(q + s * QK)));
+		__m256i at = _mm256_add_epi8(pick, _mm256_set1_epi8((char)(4 * (s % 4))));
+
+		acc = add_madd(acc, two, _mm256_shuffle_epi8(part[s / 4], at));
+	}
+	if (kq_has_min(type))
+		*imin = _mm256_madd_epi16(scales16(k.t), sums);
+	else
+		acc = _mm256_sub_epi32(acc, _mm256_mullo_epi32(_mm256_madd_epi16(all, sums),
+							       _mm256_set1_epi32(kq_offset(type))));
+	*isum = acc;
+}
+
+INLINE __m256 column256(enum kern_q type, const uint8_t *const p[8], const struct kern_acts *a)
+{
+	size_t bytes = kq_bytes(type), d = kq_d_at(type);
+	__m256 acc = _mm256_setzero_ps();
+
+	for (size_t b = 0; b < a->k / QKK; b++) {
+		__m256i sums = load32((const void *)(a->sums + b * 24)), s[8], t[8];
+		__m256 da = _mm256_set1_ps(a->d[b]);
+
+		for (int i = 0; i < 8; i++)
+			row256(&s[i], &t[i], type, p[i] + b * bytes, a->q + b * QKK, sums);
+		acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum_rows(s)),
+				      _mm256_mul_ps(halves(p, b * bytes + d), da), acc);
+		if (kq_has_min(type)) {
+			__m256 m = _mm256_xor_ps(halves(p, b * bytes + d + 2), _mm256_set1_ps(-0.0f));
+
+			acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum_rows(t)),
+					      _mm256_mul_ps(m, da), acc);
+		}
+	}
+	return acc;
+}
+
+INLINE void column(float *y, enum kern_q type, const uint8_t *w, size_t n, const struct kern_acts *a)
+{
+	size_t row = a->k / a->block * kq_bytes(type);
+
+	for (size_t r = 0; r < n; r += 8) {
+		const uint8_t *p[8];
+		float out[8];
+
+		eight_rows(p, w, row, r, n);
+		_mm256_storeu_ps(out, type < KERN_Q2_K ? column32(type, p, a) : column256(type, p, a));
+		memcpy(y + r, out, (n - r < 8 ? n - r : 8) * sizeof(*out));
+	}
+}
+
+/* ---- many columns ---- */
+
+struct tile {		/* LANES rows; blocks first, rows last everywhere */
+	uint8_t *q;	/* (k/4, LANES, 4) */
+	float *d, *m;	/* (k/block, LANES); m: the minima, of k-quants negated */
+	int32_t *s;	/* k-quants: (k/run, LANES) scales of runs */
+	int32_t *t;	/* k-quants: (pairs, LANES) pairs of 16 bits for the sums */
+};
+
+INLINE bool long_runs(enum kern_q type)		/* a scale for 32 values, not 16 */
+{
+	return type == KERN_Q4_K || type == KERN_Q5_K;
+}
+
+static size_t tile_bytes(size_t k)
+{
+	return LANES * (k + k / 16 * 4 + k / 32 * 4 + 2 * k / 32 * 4);
+}
+
+static struct tile tile_at(char *mem, size_t k, size_t i)
+{
+	char *p = mem + i * tile_bytes(k);
+	struct tile t;
+
+	t.q = (uint8_t *)p;
+	t.s = (int32_t *)(void *)(p += LANES * k);
+	t.t = (int32_t *)(void *)(p += LANES * k / 16 * 4);
+	t.d = (float *)(void *)(p += LANES * k / 32 * 4);
+	t.m = (float *)(void *)(p + LANES * k / 32 * 4);
+	return t;
+}
+
+/* v[i]: 8 groups of 4 values of row i.  Written: group after group, a row's beside the next row's. */
+INLINE void store_groups(uint8_t *out, const __m256i v[8])
+{
+	__m256i a[8], b[8];
+
+#pragma GCC unroll 4
+	for (int i = 0; i < 4; i++) {
+		a[2 * i] = _mm256_unpacklo_epi32(v[2 * i], v[2 * i + 1]);
+		a[2 * i + 1] = _mm256_unpackhi_epi32(v[2 * i], v[2 * i + 1]);
+	}
+#pragma GCC unroll 2
+	for (int i = 0; i < 8; i += 4) {
+		b[i] = _mm256_unpacklo_epi64(a[i], a[i + 2]);
+		b[i + 1] = _mm256_unpackhi_epi64(a[i], a[i + 2]);
+		b[i + 2] = _mm256_unpacklo_epi64(a[i + 1], a[i + 3]);
+		b[i + 3] = _mm256_unpackhi_epi64(a[i + 1], a[i + 3]);
+	}
+#pragma GCC unroll 4
+	for (int i = 0; i < 4; i++) {
+		_mm256_store_si256((void *)(out + i * LANES * 4),
+				   _mm256_permute2x128_si256(b[i], b[i + 4], 0x20));
+		_mm256_store_si256((void *)(out + (i + 4) * LANES * 4),
+				   _mm256_permute2x128_si256(b[i], b[i + 4], 0x31));
+	}
+}
+
+INLINE int32_t pair(int lo, int hi)
+{
+	return (int32_t)((uint32_t)(uint16_t)lo | (uint32_t)(uint16_t)hi << 16);
+}
+
+INLINE void tile_scales(struct tile *t, enum kern_q type, const uint8_t *p, size_t b, size_t row)
+{
+	int32_t *s = t->s + b * (long_runs(type) ? 8 : 16) * LANES + row;
+	int32_t *m = t->t + b * 8 * LANES + row;
+	int off = kq_offset(type);
+	struct kq_scales k;
+
+	kq_read_scales(&k, type, p);
+	if (long_runs(type)) {
+		for (int i = 0; i < 8; i++)
+			s[i * LANES] = k.s[2 * i];
+		for (int i = 0; i < 4; i++)
+			m[i * LANES] = pair(k.t[4 * i], k.t[4 * i + 2]);
+		return;
+	}
+	for (int i = 0; i < 16; i++)
+		s[i * LANES] = k.s[i];
+	for (int i = 0; i < 8; i++)
+		m[i * LANES] = off ? pair(-off * k.s[2 * i], -off * k.s[2 * i + 1]) :
+				     pair(k.t[2 * i], k.t[2 * i + 1]);
+}
+
+INLINE void tile_fill(struct tile *t, enum kern_q type, const uint8_t *w, size_t n, size_t k)
+{
+	size_t block = type < KERN_Q2_K ? QK : QKK, bytes = kq_bytes(type);
+	size_t row = k / block * bytes, d = kq_d_at(type);
+
+	for (size_t r = 0; r < LANES; r += 8) {
+		const uint8_t *p[8];
+
+		eight_rows(p, w, row, r, n);
+		for (size_t b = 0; b < k / block; b++) {
+			float *td = t->d + b * LANES + r, *tm = t->m + b * LANES + r;
+
+#pragma GCC unroll 8
+			for (int s = 0; s < (int)(block / QK); s++) {
+				uint8_t *q = t->q + (b * block + (size_t)s * QK) * LANES + r * 4;
+				__m256i v[8];
+
+#pragma GCC unroll 8
+				for (int i = 0; i < 8; i++)
+					v[i] = unpack(type, p[i] + b * bytes, s);
+				store_groups(q, v);
+			}
+			_mm256_store_ps(td, halves(p, b * bytes + d));
+			if (block == QK && kq_has_min(type))
+				_mm256_store_ps(tm, halves(p, b * bytes + d + 2));
+			if (block == QKK && kq_has_min(type))
+				_mm256_store_ps(tm, _mm256_xor_ps(halves(p, b * bytes + d + 2),
+								  _mm256_set1_ps(-0.0f)));
+			if (block == QKK)
+				for (size_t i = 0; i < 8; i++)
+					tile_scales(t, type, p[i] + b * bytes, b, r + i);
+		}
+	}
+}
+
+INLINE int32_t four(const void *p)
+{
+	int32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+/* Adds to s[c] the products of n groups of four values. */
+INLINE void dots(vi s[], const uint8_t *q, const int8_t *x, int n, int cols, bool with_sign)
+{
+#pragma GCC unroll 8
+	for (int g = 0; g < n; g++) {
+		vi w = vi_load(q + g * LANES * 4);
+		vi abs = with_sign ? vi_abs(w) : w;
+
+#pragma GCC unroll 16
+		for (int c = 0; c < cols; c++) {
+			vi v = vi_set1(four(x + c * QK + g * 4));
+
+			s[c] = vi_dot(s[c], abs, with_sign ? vi_sign(v, w) : v);
+		}
+	}
+}
+
+/* A group's columns c0 .. c0 + cols - 1, of w. */
+struct cols {
+	const int8_t *q;	/* (k/32, w, 32) */
+	const float *d;		/* (k/block, w) */
+	const int32_t *sum;	/* (k/32, w) */
+	const int32_t *start;	/* (k/32, w) what the small types' sums start from */
+	const int16_t *sums;	/* (k/256, w, 24) */
+	size_t w;
+};
+
+INLINE void tile_cols32(float *f, const struct tile *t, size_t k, enum kern_q type,
+			const struct cols *x, int cols)
+{
+	for (size_t b = 0; b < k / QK; b++) {
+		const float *da = x->d + b * x->w;
+		vf d = vf_load(t->d + b * LANES);
+		vi s[COLS];
+
+#pragma GCC unroll 16
+		for (int c = 0; c < cols; c++)
+			s[c] = vi_set1(excess(type) ? x->start[b * x->w + c] : 0);
+		dots(s, t->q + b * QK * LANES, x->q + b * x->w * QK, 8, cols, is_signed(type));
+#pragma GCC unroll 16
+		for (int c = 0; c < cols; c++) {
+			vf acc = vf_fma(vi_float(s[c]), vf_mul(d, vf_set1(da[c])), vf_load(f + c * LANES));
+
+			if (kq_has_min(type))
+				acc = vf_fma(vf_load(t->m + b * LANES),
+					     vf_set1(da[c] * (float)x->sum[b * x->w + c]), acc);
+			vf_store(f + c * LANES, acc);
+		}
+	}
+}
+
+INLINE void tile_cols256(float *f, const struct tile *t, size_t k, enum kern_q type,
+			 const struct cols *x, int cols)
+{
+	const int run = long_runs(type) ? 32 : 16, n_runs = QKK / run;
+	const int pairs = long_runs(type) ? 4 : 8, first = long_runs(type) ? 16 : 0;
+	_Alignas(64) int32_t isum[COLS * LANES];
+
+	for (size_t b = 0; b < k / QKK; b++) {
+		const float *da = x->d + b * x->w;
+		vf d = vf_load(t->d + b * LANES);
+
+		for (int c = 0; c < cols; c++)
+			vi_store(isum + c * LANES, vi_set1(0));
+		for (int r = 0; r < n_runs; r++) {
+			size_t at = b * QKK + (size_t)(r * run);
+			vi scale = vi_load(t->s + (b * (size_t)n_runs + (size_t)r) * LANES), s[COLS];
+
+#pragma GCC unroll 16
+			for (int c = 0; c < cols; c++)
+				s[c] = vi_set1(0);
+			dots(s, t->q + at * LANES, x->q + at / QK * x->w * QK + at % QK, run / 4,
+			     cols, false);
+#pragma GCC unroll 16
+			for (int c = 0; c < cols; c++)
+				vi_store(isum + c * LANES, vi_add(vi_mul(s[c], scale),
+								  vi_load(isum + c * LANES)));
+		}
+		for (int c = 0; c < cols; c++) {
+			const int16_t *sums = x->sums + (b * x->w + (size_t)c) * 24 + first;
+			vi is = vi_load(isum + c * LANES), im = kq_has_min(type) ? vi_set1(0) : is;
+			vf acc = vf_load(f + c * LANES), scale = vf_set1(da[c]);
+
+#pragma GCC unroll 8
+			for (int i = 0; i < pairs; i++)
+				im = vi_madd(im, vi_load(t->t + (b * 8 + (size_t)i) * LANES),
+					     vi_set1(four(sums + 2 * i)));
+			acc = vf_fma(vi_float(kq_has_min(type) ? is : im), vf_mul(d, scale), acc);
+			if (kq_has_min(type))
+				acc = vf_fma(vi_float(im),
+					     vf_mul(vf_load(t->m + b * LANES), scale), acc);
+			vf_store(f + c * LANES, acc);
+		}
+	}
+}
+
+INLINE void tile_cols(float *y, size_t ldy, const struct tile *t, size_t rows, size_t k,
+		      enum kern_q type, const struct cols *x, int cols)
+{
+	_Alignas(64) float f[COLS * LANES] = { 0 };
+
+	if (type < KERN_Q2_K)
+		tile_cols32(f, t, k, type, x, cols);
+	else
+		tile_cols256(f, t, k, type, x, cols);
+	for (int c = 0; c < cols; c++)
+		memcpy(y + (size_t)c * ldy, f + c * LANES, rows * sizeof(*f));
+}
+
+/* All columns of a group, as many at once as the registers hold. */
+INLINE void tile_group(float *y, size_t ldy, const struct tile *t, size_t rows, size_t k,
+		       enum kern_q type, struct cols x)
+{
+	size_t left = x.w;
+
+	while (left) {
+		int n;
+
+		if (left >= COLS) {
+			n = COLS;
+			tile_cols(y, ldy, t, rows, k, type, &x, COLS);
+		} else if (left >= 8 && COLS > 8) {
+			n = 8;
+			tile_cols(y, ldy, t, rows, k, type, &x, 8);
+		} else if (left >= 4 && COLS > 4) {
+			n = 4;
+			tile_cols(y, ldy, t, rows, k, type, &x, 4);
+		} else {
+			n = 1;
+			tile_cols(y, ldy, t, rows, k, type, &x, 1);
+		}
+		left -= (size_t)n;
+		y += (size_t)n * ldy;
+		x.q += n * QK;
+		x.d += n;
+		x.sum += n;
+		x.start += n;
+		x.sums += n * 24;
+	}
+}
+
+INLINE void columns(float *y, size_t ldy, enum kern_q type, const uint8_t *w, size_t n,
+		    const struct kern_acts *a, char *scratch)
+{
+	size_t k = a->k, n_tiles = (n + LANES - 1) / LANES;
+	size_t row = k / a->block * kq_bytes(type);
+	int32_t *start = (int32_t *)(void *)(scratch + n_tiles * tile_bytes(k));
+
+	for (size_t i = 0; i < n_tiles; i++) {
+		struct tile t = tile_at(scratch, k, i);
+
+		tile_fill(&t, type, w + i * LANES * row, n - i * LANES, k);
+	}
+	for (size_t g = 0; g < kern_acts_groups(a); g++) {
+		size_t base = g * KERN_GROUP, w_g = kern_acts_width(a, g);
+		struct cols x = {
+			.q = a->q + base * k, .d = a->d + base * (k / a->block), .w = w_g,
+			.start = start,
+		};
+
+		if (a->block == QK) {
+			x.sum = a->sum + base * (k / QK);
+			if (excess(type))
+				for (size_t i = 0; i < k / QK * w_g; i++)
+					start[i] = -excess(type) * x.sum[i];
+		} else {
+			x.sum = start;		/* not read */
+			x.sums = a->sums + base * (k / QKK) * 24;
+		}
+		if (!x.sums)
+			x.sums = (const int16_t *)(const void *)start;	/* ditto */
+		for (size_t i = 0; i < n_tiles; i++) {
+			struct tile t = tile_at(scratch, k, i);
+			size_t rows = n - i * LANES < LANES ? n - i * LANES : LANES;
+
+			tile_group(y + base * ldy + i * LANES, ldy, &t, rows, k, type, x);
+		}
+	}
+}
+
+/* One copy of both ways a type. */
+#define QMUL(T)											\
+static void qmul_##T(float *y, size_t ldy, const void *w, size_t n, const struct kern_acts *a,	\
+		     void *scratch)								\
+{												\
+	if (a->n == 1)										\
+		column(y, KERN_##T, w, n, a);							\
+	else											\
+		columns(y, ldy, KERN_##T, w, n, a, scratch);					\
+}
+QMUL(Q4_0)
+QMUL(Q4_1)
+QMUL(Q5_0)
+QMUL(Q5_1)
+QMUL(Q8_0)
+QMUL(Q2_K)
+QMUL(Q3_K)
+QMUL(Q4_K)
+QMUL(Q5_K)
+QMUL(Q6_K)
+
+static void x86_qmul(float *y, size_t ldy, enum kern_q type, const void *w, size_t n,
+		     const struct kern_acts *a, void *scratch)
+{
+	size_t row = a->k / a->block * kern_q_bytes(type);
+
+	for (size_t r = 0; r < n; r += KERN_TILE_MAX) {
+		size_t m = n - r < KERN_TILE_MAX ? n - r : KERN_TILE_MAX;
+		const uint8_t *p = (const uint8_t *)w + r * row;
+
+		switch (type) {
+		case KERN_Q4_0: qmul_Q4_0(y + r, ldy, p, m, a, scratch); break;
+		case KERN_Q4_1: qmul_Q4_1(y + r, ldy, p, m, a, scratch); break;
+		case KERN_Q5_0: qmul_Q5_0(y + r, ldy, p, m, a, scratch); break;
+		case KERN_Q5_1: qmul_Q5_1(y + r, ldy, p, m, a, scratch); break;
+		case KERN_Q8_0: qmul_Q8_0(y + r, ldy, p, m, a, scratch); break;
+		case KERN_Q2_K: qmul_Q2_K(y + r, ldy, p, m, a, scratch); break;
+		case KERN_Q3_K: qmul_Q3_K(y + r, ldy, p, m, a, scratch); break;
+		case KERN_Q4_K: qmul_Q4_K(y + r, ldy, p, m, a, scratch); break;
+		case KERN_Q5_K: qmul_Q5_K(y + r, ldy, p, m, a, scratch); break;
+		case KERN_Q6_K: qmul_Q6_K(y + r, ldy, p, m, a, scratch); break;
+		}
+	}
+}
+
+/* ---- activations ---- */
+
+INLINE float max_lane(__m256 v)
+{
+	__m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+
+	m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+	return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+}
+
+INLINE int sum_lanes(__m128i v)
+{
+	v = _mm_add_epi32(v, _mm_shuffle_epi32(v, 0x4E));
+	return _mm_cvtsi128_si32(_mm_add_epi32(v, _mm_shuffle_epi32(v, 0xB1)));
+}
+
+INLINE void quant_block(struct kern_acts *a, const float *v, size_t block, int8_t *q, size_t step,
+			size_t at)
+{
+	const __m256 abs = _mm256_castsi256_ps(_mm256_set1_epi32(0x7FFFFFFF));
+	const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+	const __m256i ones8 = _mm256_set1_epi8(1), ones16 = _mm256_set1_epi16(1);
+	__m256 m = _mm256_setzero_ps(), scale;
+	float max;
+
+	for (size_t i = 0; i < block; i += 8)
+		m = _mm256_max_ps(_mm256_and_ps(_mm256_loadu_ps(v + i), abs), m);
+	max = max_lane(m);
+	a->d[at] = max / 127;
+	scale = _mm256_set1_ps(max > 1e-30f ? 127 / max : 0);
+	for (size_t s = 0; s < block / QK; s++, v += QK, q += step) {
+		__m256i i0 = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(v), scale));
+		__m256i i1 = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(v + 8), scale));
+		__m256i i2 = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(v + 16), scale));
+		__m256i i3 = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(v + 24), scale));
+		__m256i b = _mm256_packs_epi16(_mm256_packs_epi32(i0, i1), _mm256_packs_epi32(i2, i3));
+		__m256i sum;
+		int lo, hi;
+
+		b = _mm256_permutevar8x32_epi32(b, order);
+		_mm256_storeu_si256((void *)q, b);
+		sum = _mm256_madd_epi16(_mm256_maddubs_epi16(ones8, b), ones16);
+		lo = sum_lanes(_mm256_castsi256_si128(sum));
+		hi = sum_lanes(_mm256_extracti128_si256(sum, 1));
+		if (block == QK) {
+			a->sum[at] = lo + hi;
+		} else {
+			a->sums[at * 24 + 2 * s] = (int16_t)lo;
+			a->sums[at * 24 + 2 * s + 1] = (int16_t)hi;
+			a->sums[at * 24 + 16 + s] = (int16_t)(lo + hi);
+		}
+	}
+}
+
+static void x86_quant(struct kern_acts *a, const float *x, size_t ldx, size_t group)
+{
+	size_t w = kern_acts_width(a, group), base = group * KERN_GROUP;
+	size_t n_blocks = a->k / a->block;
+
+	for (size_t c = 0; c < w; c++) {
+		const float *v = x + (base + c) * ldx;
+		int8_t *q = a->q + base * a->k + c * QK;
+
+		for (size_t b = 0; b < n_blocks; b++) {
+			size_t at = base * n_blocks + b * w + c;
+
+			if (a->block == QK)
+				quant_block(a, v + b * QK, QK, q + b * w * QK, w * QK, at);
+			else
+				quant_block(a, v + b * QKK, QKK, q + b * w * QKK, w * QK, at);
+		}
+	}
+}
+
+/* ---- attention ---- */
+
+#define PARTS (16 / LANES)	/* vectors that 16 floats take */
+
+INLINE void scores_of(float *s, size_t lds, const float *q, size_t ldq, const uint16_t *kt,
+		      size_t dim, int nq)
+{
+	vf acc[8][PARTS];
+
+#pragma GCC unroll 8
+	for (int i = 0; i < nq; i++)
+		for (int p = 0; p < PARTS; p++)
+			acc[i][p] = vf_set1(0);
+	for (size_t d = 0; d < dim; d++) {
+		vf k[PARTS];
+
+		for (int p = 0; p < PARTS; p++)
+			k[p] = vf_half(kt + d * 16 + p * LANES);
+#pragma GCC unroll 8
+		for (int i = 0; i < nq; i++) {
+			vf v = vf_set1(q[(size_t)i * ldq + d]);
+
+			for (int p = 0; p < PARTS; p++)
+				acc[i][p] = vf_fma(v, k[p], acc[i][p]);
+		}
+	}
+#pragma GCC unroll 8
+	for (int i = 0; i < nq; i++)
+		for (int p = 0; p < PARTS; p++)
+			vf_storeu(s + (size_t)i * lds + p * LANES, acc[i][p]);
+}
+
+INLINE void mix_of(float *out, size_t ldo, const float *p, size_t ldp, const uint16_t *v,
+		   size_t ldv, size_t n, int nq, int parts)
+{
+	vf acc[8][4];
+
+#pragma GCC unroll 8
+	for (int i = 0; i < nq; i++)
+#pragma GCC unroll 4
+		for (int d = 0; d < parts; d++)
+			acc[i][d] = vf_loadu(out + (size_t)i * ldo + d * LANES);
+	for (size_t j = 0; j < n; j++) {
+		vf x[4];
+
+#pragma GCC unroll 4
+		for (int d = 0; d < parts; d++)
+			x[d] = vf_half(v + j * ldv + d * LANES);
+#pragma GCC unroll 8
+		for (int i = 0; i < nq; i++) {
+			vf w = vf_set1(p[(size_t)i * ldp + j]);
+
+#pragma GCC unroll 4
+			for (int d = 0; d < parts; d++)
+				acc[i][d] = vf_fma(w, x[d], acc[i][d]);
+		}
+	}
+#pragma GCC unroll 8
+	for (int i = 0; i < nq; i++)
+#pragma GCC unroll 4
+		for (int d = 0; d < parts; d++)
+			vf_storeu(out + (size_t)i * ldo + d * LANES, acc[i][d]);
+}
+
+/* The call with its number of queries as a constant, up to most. */
+#define WITH_QUERIES(n, most, CALL)	\
+	switch (n) {			\
+	case 8: if (most >= 8) { CALL(8); } break;	\
+	case 7: if (most >= 7) { CALL(7); } break;	\
+	case 6: if (most >= 6) { CALL(6); } break;	\
+	case 5: if (most >= 5) { CALL(5); } break;	\
+	case 4: CALL(4); break;		\
+	case 3: CALL(3); break;		\
+	case 2: CALL(2); break;		\
+	default: CALL(1); break;	\
+	}
+
+static void x86_attn_scores(float *s, size_t lds, const float *q, size_t ldq, size_t nq,
+			    const uint16_t *kt, size_t dim)
+{
+#define SCORES(N) scores_of(s + i * lds, lds, q + i * ldq, ldq, kt, dim, N)
+	for (size_t i = 0, n; i < nq; i += n) {
+		n = nq - i < QUERIES ? nq - i : QUERIES;
+		WITH_QUERIES(n, QUERIES, SCORES)
+	}
+}
+
+static void x86_attn_mix(float *out, size_t ldo, const float *p, size_t ldp, size_t nq,
+			 const uint16_t *v, size_t ldv, size_t n_pos, size_t dim)
+{
+#define MIX(N) mix_of(out + i * ldo + d, ldo, p + i * ldp, ldp, v + d, ldv, n_pos, N, PARTS * MIX_WIDE)
+#define MIX_LAST(N) mix_of(out + i * ldo + d, ldo, p + i * ldp, ldp, v + d, ldv, n_pos, N, PARTS)
+	for (size_t i = 0, n; i < nq; i += n) {
+		size_t d = 0;
+
+		n = nq - i < QUERIES ? nq - i : QUERIES;
+		for (; d + 16 * MIX_WIDE <= dim; d += 16 * MIX_WIDE)
+			WITH_QUERIES(n, QUERIES, MIX)
+		for (; d < dim; d += 16)
+			WITH_QUERIES(n, QUERIES, MIX_LAST)
+	}
+}

@@ -1,3 +1,6 @@
 libcore_la_SOURCES += \
-	generator/answer.h \
-	generator/sample.c generator/sample.h
+	generator/answer.c generator/answer.h \
+	generator/evidence.c generator/evidence.h \
+	generator/prompt.c generator/prompt.h \
+	generator/sample.c generator/sample.h \
+	generator/template.c generator/template.h

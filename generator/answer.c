@@ -1,0 +1,444 @@
+#include "config.h"
+#include "generator/answer.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "generator/evidence.h"
+#include "generator/prompt.h"
+#include "generator/template.h"
+#include "model/decoder.h"
+#include "model/tok.h"
+
+#define CONTEXT 4096	/* tokens at most: five passages and a conversation need half of it */
+#define PREFILL 256	/* tokens a call: the bar moves, and no kernel gains from more */
+#define LOOP 12		/* tokens: an answer that says these again goes round in circles */
+
+struct answerer {
+	const struct decoder *d;		/* borrowed */
+	const struct chat_format *format;	/* static */
+	struct decoder_run *run;		/* owned */
+	size_t context;
+	float *logits;				/* (vocab) owned */
+};
+
+int answerer_new(struct answerer **out, const struct decoder *d, struct par *par)
+{
+	struct answerer *a = mem_calloc(1, sizeof(*a));
+	const char *text;
+	size_t len = 0;
+	int rc;
+
+	if (!a)
+		return RAG_ENOMEM;
+	a->d = d;
+	a->context = decoder_context(d) < CONTEXT ? decoder_context(d) : CONTEXT;
+	text = decoder_template(d, &len);
+	rc = template_find(&a->format, text, len, decoder_tok(d), decoder_name(d));
+	if (rc)
+		goto fail;
+	a->logits = mem_calloc(decoder_vocab(d), sizeof(*a->logits));
+	if (!a->logits) {
+		rc = RAG_ENOMEM;
+		goto fail;
+	}
+	rc = decoder_run_new(&a->run, d, a->context, par);
+	if (rc)
+		goto fail;
+	*out = a;
+	return RAG_OK;
+fail:
+	answerer_free(a);
+	return rc;
+}
+
+void answerer_free(struct answerer *a)
+{
+	if (!a)
+		return;
+	if (a->run)
+		decoder_run_free(a->run);
+	mem_free(a->logits);
+	mem_free(a);
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* The text being decoded: what the caller has seen, and the bytes held back:
+ * half a character, or blanks that are only shown when something follows. */
+struct stream {
+	struct buf text, held;
+	bool trim;	/* no blanks at either end */
+	bool stopped;	/* the callback asked to */
+	const struct answer_opts *opts;
+};
+
+static bool blank(char c)
+{
+	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+/* Bytes of an unfinished character at the end of s: more may complete it. */
+static size_t unfinished(const char *s, size_t n)
+{
+	for (size_t k = 1; k <= 3 && k <= n; k++) {
+		unsigned char c = (unsigned char)s[n - k];
+		size_t want = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
+
+		if (c >= 0xc0)
+			return k < want ? k : 0;
+		if (c < 0x80)
+			return 0;
+	}
+	return 0;
+}
+
+/* Passes on what is whole of the held bytes, the invalid replaced by U+FFFD. */
+static int stream_flush(struct stream *s, bool end)
+{
+	size_t tail = unfinished(buf_str(&s->held), s->held.len);
+	size_t n = s->held.len - tail, from = s->text.len, skip = 0;
+	struct buf rest = BUF_INIT;
+	int rc;
+
+	while (s->trim && n && blank(s->held.data[n - 1]))
+		n--;
+	if (s->trim && !s->text.len)
+		while (skip < n && blank(s->held.data[skip]))
+			skip++;
+	if (!n)
+		return RAG_OK;
+	rc = utf8_repair(&s->text, s->held.data + skip, n - skip, NULL);
+	if (!rc && !end)
+		rc = buf_add(&rest, s->held.data + n, s->held.len - n);
+	buf_clear(&s->held);
+	if (!rc)
+		rc = buf_add(&s->held, buf_str(&rest), rest.len);
+	buf_release(&rest);
+	if (!rc && s->opts->token && s->text.len > from
+	    && s->opts->token(s->opts->token_arg, s->text.data + from, s->text.len - from))
+		s->stopped = true;
+	return rc;
+}
+
+/* The decoder's ticks are about one call; the caller's about the whole stage. */
+struct relay {
+	const struct progress *to;
+	const char *stage;
+	uint64_t done, total;
+};
+
+static int relay(void *arg, const struct progress_at *at)
+{
+	struct relay *r = arg;
+
+	(void)at;
+	return progress_tick(r->to, r->stage, NULL, r->done, r->total) != RAG_OK;
+}
+
+static int eval(struct answerer *a, bool logits, const int32_t *ids, size_t n, struct relay r)
+{
+	struct progress p = { relay, &r };
+	int rc = progress_tick(r.to, r.stage, NULL, r.done, r.total);
+
+	return rc ? rc : decoder_eval(logits ? a->logits : NULL, a->run, ids, n, &p);
+}
+
+/* Leaves the logits behind the prompt; what the cache already holds of it is kept. */
+static int prefill(struct answerer *a, const struct prompt *p, const struct progress *to,
+		   size_t *cached)
+{
+	const int32_t *had = decoder_tokens(a->run);
+	size_t keep = 0, most = decoder_len(a->run);
+	int rc = RAG_OK;
+
+	while (keep < most && keep < p->len && had[keep] == p->id[keep])
+		keep++;
+	if (keep == p->len)
+		keep--;		/* the last token's logits are wanted again */
+	decoder_rewind(a->run, keep);
+	*cached = keep;
+	for (size_t at = keep; !rc && at < p->len;) {
+		size_t n = p->len - at < PREFILL ? p->len - at : PREFILL;
+
+		rc = eval(a, at + n == p->len, p->id + at, n,
+			  (struct relay){ to, "prefill", at, p->len });
+		at += n;
+	}
+	return rc;
+}
+
+/* Do the last LOOP tokens occur earlier in the n that were decoded? */
+static bool loops(const int32_t *id, size_t n)
+{
+	for (size_t i = 0; i + LOOP < n; i++)
+		if (!memcmp(id + i, id + n - LOOP, LOOP * sizeof(*id)))
+			return true;
+	return false;
+}
+
+static int decode(struct answerer *a, struct stream *s, struct sampler *sampler, bool guard,
+		  size_t *n_tokens, bool *cut)
+{
+	const struct tok *t = decoder_tok(a->d);
+	size_t prompt = decoder_len(a->run), max = (size_t)s->opts->max_tokens, n = 0;
+	int rc = RAG_OK;
+
+	*cut = true;
+	while (!rc && n < max) {
+		int32_t id = sampler_pick(sampler, a->logits);
+
+		if (id < 0) {
+			rc = err_set(RAG_EFORMAT, "'%s' predicts no token", decoder_name(a->d));
+			break;
+		}
+		if (tok_is_end(t, id)) {
+			*cut = false;
+			break;
+		}
+		n++;
+		rc = tok_piece(&s->held, t, id, false);
+		if (!rc)
+			rc = stream_flush(s, false);
+		if (rc || s->stopped || n == max || !decoder_room(a->run))
+			break;
+		rc = eval(a, true, &id, 1, (struct relay){ s->opts->progress, "decode", n, max });
+		if (rc == RAG_ECANCEL) {
+			rc = RAG_OK;
+			break;
+		}
+		if (!rc && guard && loops(decoder_tokens(a->run) + prompt, n))
+			break;
+	}
+	*n_tokens = n;
+	return rc ? rc : stream_flush(s, true);
+}
+
+/* What both kinds of call need, and what they give. */
+struct job {
+	struct prompt prompt;
+	struct stream stream;
+	struct sampler *sampler;
+};
+
+static void job_release(struct job *j)
+{
+	prompt_release(&j->prompt);
+	buf_release(&j->stream.text);
+	buf_release(&j->stream.held);
+	sampler_free(j->sampler);
+}
+
+static int job_init(struct job *j, const struct answerer *a, const struct answer_opts *opts)
+{
+	*j = (struct job){ .stream = { .opts = opts } };
+	if (opts->max_tokens < 1)
+		return err_set(RAG_EINVAL, "max-tokens %d is not positive", opts->max_tokens);
+	if (!(opts->min_score >= -1 && opts->min_score <= 1))
+		return err_set(RAG_EINVAL, "min-score %g is not between -1 and 1",
+			       (double)opts->min_score);
+	return sampler_new(&j->sampler, &opts->sample, decoder_vocab(a->d));
+}
+
+/* Tokens for the prompt; an answer of more than half the context has to do with less. */
+static size_t budget(const struct answerer *a, const struct answer_opts *opts)
+{
+	size_t max = (size_t)opts->max_tokens;
+
+	return a->context - (max < a->context / 2 ? max : a->context / 2);
+}
+
+static bool empty(const char *s)
+{
+	while (blank(*s))
+		s++;
+	return !*s;
+}
+
+/* The passages that are relevant: their indices, and copies for the prompt. */
+static size_t choose(struct passage *chosen, size_t *which, const struct passage *p, size_t n,
+		     float min)
+{
+	size_t k = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (p[i].score >= min && p[i].len) {
+			chosen[k] = p[i];
+			which[k++] = i;
+		}
+	return k;
+}
+
+/* Phrases by which small models say that they don't know. */
+static const char *const refusals[] = {
+	"i don't know", "i do not know", "i'm sorry", "i am sorry", "sorry,", "unknown", "n/a",
+	"not specified", "not mentioned", "not provided", "not stated", "not given", "not found",
+	"no answer", "no information", "there is no information", "there is no mention", "it is not specified",
+	"it is not mentioned", "unanswerable", "the answer is not", "not applicable",
+};
+static const char *const sources[] = { "passage", "text", "context", "information" };
+static const char *const lacks[] = {
+	" not mention", "n't mention", " not specif", "n't specif", " not provide", "n't provide",
+	" not contain", "n't contain", " not state", "n't state", " not include", "n't include",
+	" not give", "n't give", "no information", "no mention", "not enough", "cannot be determined",
+};
+
+#define COUNT(a) (sizeof(a) / sizeof(*(a)))
+
+static bool holds(const char *s, const char *const *phrase, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strstr(s, phrase[i]))
+			return true;
+	return false;
+}
+
+/* Of the answer's beginning: what follows a refusal is talk. */
+static bool refuses(const char *text)
+{
+	char s[200];
+	size_t n = 0;
+
+	for (size_t i = 0; text[i] && n + 1 < sizeof(s); i++) {
+		if (!strncmp(text + i, "\u2019", 3)) {
+			s[n++] = '\'';
+			i += 2;
+		} else {
+			s[n++] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] | 0x20) : text[i];
+		}
+	}
+	s[n] = '\0';
+	for (size_t i = 0; i < COUNT(refusals); i++)
+		if (!strncmp(s, refusals[i], strlen(refusals[i])))
+			return true;
+	return holds(s, sources, COUNT(sources)) && holds(s, lacks, COUNT(lacks));
+}
+
+static void abstain(struct answer *out, const char *reason)
+{
+	out->abstained = true;
+	out->reason = reason;
+	mem_free(out->support);
+	out->support = NULL;
+	out->n_support = 0;
+}
+
+static int run(struct answer *out, struct answerer *a, struct job *j)
+{
+	double start = now(), mid;
+	int rc = prefill(a, &j->prompt, j->stream.opts->progress, &out->cached_tokens);
+
+	if (rc)
+		return rc;
+	mid = now();
+	rc = decode(a, &j->stream, j->sampler, true, &out->answer_tokens, &out->cut);
+	out->prompt_tokens = j->prompt.len;
+	out->seconds_prefill = mid - start;
+	out->seconds_decode = now() - mid;
+	return rc;
+}
+
+int answer_make(struct answer *out, struct answerer *a, const char *question,
+		const struct passage *passages, size_t n_passages,
+		const struct turn *turns, size_t n_turns, const struct answer_opts *opts)
+{
+	struct passage *chosen = NULL;
+	size_t *which = NULL, n;
+	struct job j;
+	int rc;
+
+	*out = (struct answer){ .reason = "", .trimmed = SIZE_MAX };
+	rc = job_init(&j, a, opts);
+	if (!rc && empty(question))
+		rc = err_set(RAG_EINVAL, "the question is empty");
+	if (rc)
+		goto fail;
+	rc = RAG_ENOMEM;
+	chosen = mem_calloc(n_passages, sizeof(*chosen));
+	which = mem_calloc(n_passages, sizeof(*which));
+	if (!chosen || !which)
+		goto fail;
+	n = choose(chosen, which, passages, n_passages, opts->min_score);
+	if (n) {
+		rc = prompt_build(&j.prompt, a->format, decoder_tok(a->d), question, chosen, n,
+				  turns, n_turns, budget(a, opts));
+		if (rc)
+			goto fail;
+		j.stream.trim = true;
+		rc = run(out, a, &j);
+		if (rc)
+			goto fail;
+		out->n_used = j.prompt.n_used;
+		for (size_t i = 0; i < out->n_used; i++)
+			j.prompt.used[i] = which[j.prompt.used[i]];
+		out->used = j.prompt.used;
+		j.prompt.used = NULL;
+		if (j.prompt.trimmed != SIZE_MAX)
+			out->trimmed = which[j.prompt.trimmed];
+	}
+	rc = RAG_ENOMEM;
+	out->text = mem_strndup(buf_str(&j.stream.text), j.stream.text.len);
+	if (!out->text)
+		goto fail;
+	rc = evidence_find(&out->support, &out->n_support, question, out->text,
+			   j.stream.text.len, passages, out->used, out->n_used, EVIDENCE_MIN);
+	if (rc)
+		goto fail;
+	if (!n)
+		abstain(out, "no relevant passage");
+	else if (refuses(out->text))
+		abstain(out, "the model says that it doesn't know");
+	else if (!out->n_support)
+		abstain(out, "no support in the passages");
+fail:
+	if (rc)
+		answer_release(out);
+	mem_free(chosen);
+	mem_free(which);
+	job_release(&j);
+	return rc;
+}
+
+void answer_release(struct answer *a)
+{
+	mem_free(a->text);
+	mem_free(a->support);
+	mem_free(a->used);
+	*a = (struct answer){ .reason = "", .trimmed = SIZE_MAX };
+}
+
+int answerer_generate(char **out, struct answerer *a, const char *prompt, bool raw,
+		      const struct answer_opts *opts)
+{
+	size_t cached, n;
+	bool cut;
+	struct job j;
+	int rc = job_init(&j, a, opts);
+
+	if (!rc && !*prompt)
+		rc = err_set(RAG_EINVAL, "the prompt is empty");
+	if (!rc)
+		rc = prompt_plain(&j.prompt, raw ? NULL : a->format, decoder_tok(a->d), prompt,
+				  budget(a, opts));
+	j.stream.trim = !raw;
+	if (!rc)
+		rc = prefill(a, &j.prompt, opts->progress, &cached);
+	if (!rc)
+		rc = decode(a, &j.stream, j.sampler, false, &n, &cut);
+	if (!rc) {
+		*out = mem_strndup(buf_str(&j.stream.text), j.stream.text.len);
+		rc = *out ? RAG_OK : RAG_ENOMEM;
+	}
+	job_release(&j);
+	return rc;
+}

@@ -6,6 +6,7 @@
 #include <curl/curl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -111,7 +112,7 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
 
 		if ((a->family != AF_INET && a->family != AF_INET6) ||
 		    !inet_ntop(a->family, raw, t->refused, sizeof(t->refused)))
-			strcpy(t->refused, "not IP");
+			snprintf(t->refused, sizeof(t->refused), "not IP");
 		return CURL_SOCKET_BAD;
 	}
 	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);

@@ -2,6 +2,7 @@
 TEST_EXTENSIONS = .sh
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 SH_LOG_DRIVER = $(LOG_DRIVER)
+SH_LOG_COMPILER = bash
 AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; builddir='$(builddir)'; export srcdir builddir; \
 	OPENBLAS_NUM_THREADS=1; export OPENBLAS_NUM_THREADS;
 LDADD = libcore.la
@@ -17,3 +18,7 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 EXTRA_DIST += tests/tap.h
 EXTRA_DIST += tests/golden/quant.py tests/golden/quant.txt
+
+shell_tests = tests/lint/lint.sh tests/lint/corpora.sh
+TESTS += $(shell_tests)
+EXTRA_DIST += $(shell_tests) tests/tap.sh tests/coverage.awk

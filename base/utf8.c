@@ -208,6 +208,11 @@ bool utf8_is_control(uint32_t c)
 	return k == UTF8PROC_CATEGORY_CN || k >= UTF8PROC_CATEGORY_CC;
 }
 
+bool utf8_is_assigned(uint32_t c)
+{
+	return category(c) != UTF8PROC_CATEGORY_CN;
+}
+
 bool utf8_is_upper(uint32_t c)
 {
 	utf8proc_category_t k;

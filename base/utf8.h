@@ -35,6 +35,7 @@ bool utf8_is_punct(uint32_t c);		/* P* */
 bool utf8_is_symbol(uint32_t c);	/* S* */
 bool utf8_is_space(uint32_t c);		/* White_Space */
 bool utf8_is_control(uint32_t c);	/* Cc, Cf, Cn, Co, Cs */
+bool utf8_is_assigned(uint32_t c);	/* not Cn */
 bool utf8_is_upper(uint32_t c);		/* Lu, Lt */
 uint32_t utf8_lower(uint32_t c);	/* simple mapping */
 unsigned utf8_combining(uint32_t c);	/* canonical combining class, 0 for starters */

@@ -6,7 +6,10 @@
  * reference is Hugging Face `tokenizers` for WordPiece and llama.cpp for the
  * others; ids are equal, not similar.  Text is text: a control string such as
  * "<|im_end|>" in it gives ordinary tokens unless TOK_PARSE is asked for, so
- * a document can never speak to the model as the engine does.
+ * a document can never speak to the model as the engine does.  (Here we are
+ * stricter than llama.cpp, which finds user-defined tokens in any text: we do
+ * so for words such as gemma's runs of line feeds, but not for markup such as
+ * "<tool_call>".  With TOK_PARSE both agree.)
  * Immutable: share it.
  */
 #ifndef RAG_MODEL_TOK_H
@@ -45,12 +48,13 @@ int tok_encode(struct tok_ids *out, const struct tok *t, const char *s, size_t n
 void tok_ids_release(struct tok_ids *ids);	/* zeroed is allowed */
 
 /* Appends the bytes of one token (may be part of a UTF-8 sequence).  Control
- * tokens give nothing unless control is true. */
+ * tokens give nothing unless control is true.  WordPiece has lost the spaces:
+ * a piece that begins a word comes with one before it. */
 int tok_piece(struct buf *out, const struct tok *t, int32_t id, bool control);
 
 size_t tok_vocab(const struct tok *t);			/* number of ids */
 int32_t tok_find(const struct tok *t, const char *piece);	/* the id whose vocabulary string is exactly piece; -1: none */
-bool tok_is_control(const struct tok *t, int32_t id);	/* control, unknown or user-defined */
+bool tok_is_control(const struct tok *t, int32_t id);	/* control, unknown, or user-defined markup: no text becomes it without TOK_PARSE */
 bool tok_is_end(const struct tok *t, int32_t id);	/* stops generation: EOS, EOT, <|im_end|>, <|endoftext|>, <end_of_turn> as the metadata says */
 int32_t tok_bos(const struct tok *t);			/* -1: none */
 int32_t tok_eos(const struct tok *t);

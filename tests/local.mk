@@ -51,3 +51,5 @@ check-fuzz: libcore.la
 clean-local: clean-fuzz
 clean-fuzz:
 	rm -rf fuzz tests/fuzz/*-libfuzzer
+check_PROGRAMS += tests/tools/tokens
+EXTRA_DIST += bench/tokens.sh bench/tokens.py

@@ -162,7 +162,7 @@ rule_alloc() {
 
 rule_unsafe() {
 	calls 'strcpy|stpcpy|strcat|sprintf|vsprintf|gets|strtok|alloca|atoi|atol|atof|mktemp|tmpnam' \
-		"$1" $(c_files "$1") $(test_files "$1")
+		"$1" $(c_files "$1")
 }
 
 rule_size() {

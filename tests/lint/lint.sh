@@ -15,7 +15,7 @@ model: base model
 index: base index
 ingest: base model index ingest
 generator: base model generator
-src/extract: base src/extract
+src/extract: base ingest src/extract
 src: base model index ingest generator src'
 
 # A foreign header, then the files that may take it.

@@ -1,0 +1,14 @@
+#include "config.h"
+
+#include <string.h>
+
+#include "src/extract/doc.h"
+
+int extract_text(struct doc *d, const char *s, size_t n)
+{
+	bool pages = memchr(s, '\f', n) != NULL;
+
+	if (pages)
+		d->page = 1;
+	return doc_raw(d, s, n, pages);
+}

@@ -10,13 +10,13 @@ LDADD = libcore.la
 unit_tests = tests/unit/base-t
 unit_tests += tests/kern/float-t tests/kern/quant-t
 unit_tests += tests/unit/utf8-t tests/unit/regex-t tests/unit/text-t
-unit_tests += tests/unit/sample-t tests/unit/evidence-t
+unit_tests += tests/unit/sample-t tests/unit/evidence-t tests/unit/template-t tests/unit/prompt-t
 unit_tests += tests/unit/file-t tests/unit/http-t
 unit_tests += tests/unit/gguf-t tests/unit/quant-t tests/unit/safetensors-t
 unit_tests += tests/unit/judged-t tests/unit/metrics-t
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
-EXTRA_DIST += tests/tap.h
+EXTRA_DIST += tests/tap.h tests/tiny.h
 EXTRA_DIST += tests/golden/quant.py tests/golden/quant.txt
 
 shell_tests = tests/lint/lint.sh tests/lint/corpora.sh

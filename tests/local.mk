@@ -54,3 +54,5 @@ clean-fuzz:
 	rm -rf fuzz tests/fuzz/*-libfuzzer
 check_PROGRAMS += tests/tools/tokens
 EXTRA_DIST += bench/tokens.sh bench/tokens.py
+EXTRA_DIST += bench/README.md bench/embeddings.py bench/llama.py bench/peers.py bench/peers.sh \
+	bench/perplexity.py bench/speed.py bench/speed.sh

@@ -1,4 +1,8 @@
 libcore_la_SOURCES += \
+	model/decoder.c model/decoder.h \
+	model/kv.c model/kv.h \
+	model/matmul.c model/matmul.h \
+	model/weights.c model/weights.h \
 	model/gguf.c model/gguf.h \
 	model/quant.c \
 	model/safetensors.c model/safetensors.h \

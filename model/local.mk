@@ -3,6 +3,9 @@ libcore_la_SOURCES += \
 	model/kv.c model/kv.h \
 	model/matmul.c model/matmul.h \
 	model/weights.c model/weights.h \
+	model/blas.c model/blas.h \
+	model/embed.c model/embed.h \
+	model/encoder.c model/encoder.h \
 	model/gguf.c model/gguf.h \
 	model/quant.c \
 	model/safetensors.c model/safetensors.h \

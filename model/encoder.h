@@ -1,0 +1,61 @@
+/*
+ * encoder - BERT: a vector for each token, from all tokens of its sequence.
+ *
+ * As in Devlin et al. 2018 (arXiv 1810.04805) and transformers' BertModel:
+ * token + position + type embedding, then for each layer attention and a
+ * feed-forward net, each added to its input and normalised (post-norm).
+ *
+ * A batch is ragged: the tokens of all sequences stand one behind the other
+ * without padding.  Linear layers see one (tokens, hidden) matrix, cut into
+ * pieces of KERN_PANEL outputs by some hundred rows; attention is a piece per
+ * sequence and head.  A piece packs its panel of weights itself, straight
+ * from the mapped file: opening costs nothing, however large the model.
+ *
+ * Invariant: a sequence's vectors depend on its tokens alone, to the bit:
+ * every sum is over the width of a layer or the length of the sequence, in
+ * an order that neither batch nor threads change (base/kern.h).
+ */
+#ifndef RAG_MODEL_ENCODER_H
+#define RAG_MODEL_ENCODER_H
+
+#include "base/hash.h"
+#include "base/par.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct encoder;		/* weights, mapped; immutable: share it */
+struct encoder_run;	/* scratch memory; one thread at a time */
+struct json;
+struct kern;
+
+struct encoder_shape {
+	size_t layers, hidden, heads, ffn, vocab, positions, types;
+	float eps;	/* of the layer norms */
+};
+
+/* dir: config.json and model.safetensors.  Every tensor's shape is checked
+ * against the config.  RAG_EUNSUP names an architecture, activation or
+ * position embedding that isn't BERT's.  The caller owns *out. */
+int encoder_open(struct encoder **out, const char *dir);
+void encoder_close(struct encoder *e);		/* NULL is allowed */
+const struct encoder_shape *encoder_shape(const struct encoder *e);
+/* Adds what tells this encoder from others: shape, tensor table and a sample
+ * of each tensor's values, as hashing all of them would take longer than
+ * embedding a query. */
+void encoder_hash(struct hash_state *h, const struct encoder *e);
+
+/* e, k and par are borrowed; par may be NULL. */
+int encoder_run_new(struct encoder_run **out, const struct encoder *e, const struct kern *k,
+		    struct par *par);
+void encoder_run_free(struct encoder_run *r);	/* NULL is allowed */
+/* n sequences, the i-th being ids[offset[i]] .. ids[offset[i + 1] - 1], none
+ * empty or longer than shape.positions, each id below shape.vocab.
+ * *out: (offset[n], hidden), in the run's memory until its next call. */
+int encoder_eval(const float **out, struct encoder_run *r, const int32_t *ids,
+		 const size_t *offset, size_t n);
+
+/* DIR/NAME as JSON.  RAG_ENOENT when there is no such file. */
+int encoder_json(struct json **out, const char *dir, const char *name);
+
+#endif

@@ -153,7 +153,7 @@ int store_verify(struct store *s, void (*report)(void *arg, const char *line), v
 struct store_block {
 	uint32_t n, dim;
 	const uint8_t *ids;		/* (n) little-endian 64-bit chunk ids */
-	const uint8_t *rows;		/* (n, dim) fp16, 8-byte aligned */
+	const uint8_t *rows;		/* (n, dim) fp16, little-endian, 2-byte aligned */
 };
 typedef int store_block_fn(void *arg, const struct store_block *b);
 int store_blocks(struct store_snap *v, store_block_fn *fn, void *arg);

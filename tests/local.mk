@@ -14,9 +14,11 @@ unit_tests += tests/unit/sample-t tests/unit/evidence-t tests/unit/template-t te
 unit_tests += tests/unit/file-t tests/unit/http-t
 unit_tests += tests/unit/gguf-t tests/unit/quant-t tests/unit/safetensors-t
 unit_tests += tests/unit/judged-t tests/unit/metrics-t
+unit_tests += tests/unit/store-t
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 EXTRA_DIST += tests/tap.h tests/tiny.h
+EXTRA_DIST += tests/store_util.h
 EXTRA_DIST += tests/golden/quant.py tests/golden/quant.txt
 
 shell_tests = tests/lint/lint.sh tests/lint/corpora.sh

@@ -198,6 +198,16 @@ static int unquote(char **out, const char **end, const char *expr, const char *p
 	return RAG_OK;
 }
 
+/* Where " and" begins, or the end. */
+static const char *pattern_end(const char *p)
+{
+	const char *and = p;
+
+	while ((and = strstr(and, " and")) && and[4] && and[4] != ' ' && and[4] != '\t')
+		and++;
+	return and ? and : p + strlen(p);
+}
+
 static int parse(struct filter *f, const char *expr)
 {
 	const char *p = expr;
@@ -224,9 +234,7 @@ static int parse(struct filter *f, const char *expr)
 				rc = term_add(f, key, (size_t)(eq - key), quoted, strlen(quoted));
 			mem_free(quoted);
 		} else {
-			end = strstr(p, " and ");
-			if (!end)
-				end = p + strlen(p);
+			end = pattern_end(p);
 			while (end > p && (end[-1] == ' ' || end[-1] == '\t'))
 				end--;
 			if (end == p)
@@ -239,7 +247,7 @@ static int parse(struct filter *f, const char *expr)
 		end = p + strspn(p, " \t");
 		if (!*end)
 			return RAG_OK;
-		if (end == p || strncmp(end, "and", 3) || (end[3] != ' ' && end[3] != '\t'))
+		if (end == p || strncmp(end, "and", 3) || (end[3] && end[3] != ' ' && end[3] != '\t'))
 			return bad(expr, end, "' and ' is missing");
 		p = end + 3;
 	}

@@ -16,6 +16,10 @@
 
 #define SCAN_FLOATS (64u * 1024)	/* decoded at a time: 256 KiB, within the second-level cache */
 
+/* For 2, 4 and 8 dimensions FAISS sums rows in groups of eight and the rest in
+ * another order, so that a row's last bits would depend on its neighbours. */
+#define FAISS_DIM_MIN 9
+
 struct vectors_scan {
 	const struct kern *kern;
 	const float *query;		/* borrowed */
@@ -115,7 +119,11 @@ int vectors_add(struct vectors_scan *s, const uint8_t *ids, const uint8_t *rows,
 
 		s->kern->f16_to_f32(s->rows, (const uint16_t *)(const void *)(rows + done * 2 * s->dim),
 				    m * s->dim);
-		faiss_fvec_inner_products_ny(s->score, s->query, s->rows, s->dim, m);
+		if (s->dim >= FAISS_DIM_MIN)
+			faiss_fvec_inner_products_ny(s->score, s->query, s->rows, s->dim, m);
+		else
+			for (size_t i = 0; i < m; i++)
+				s->score[i] = s->kern->dot(s->query, s->rows + i * s->dim, s->dim);
 		for (size_t i = 0; !rc && i < m; i++)
 			if (s->n < s->k || s->score[i] >= s->heap[0].score)
 				rc = keep(s, (struct vectors_hit){ s->score[i],

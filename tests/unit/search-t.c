@@ -1,0 +1,265 @@
+#include "config.h"
+#include "tests/tap.h"
+#include "tests/store_util.h"
+
+#include "index/search.h"
+
+#include <math.h>
+
+#define DOCS 90
+
+static struct store *s;
+static struct store_writer *w;
+static uint64_t id[DOCS];
+
+static void fill(void)
+{
+	char uri[64], labels[64], *text;
+	struct stage_result r;
+	struct stage *st[DOCS];
+	struct stage_result rs[DOCS];
+
+	for (int i = 0; i < DOCS; i++) {
+		struct text_doc d = { uri, "Title", i % 3 ? "text/plain" : "text/html", labels, NULL, 0, DIM };
+
+		snprintf(uri, sizeof(uri), "file:///d%d/%d.txt", i % 5, i);
+		snprintf(labels, sizeof(labels), "n=%d,parity=%s", i, i % 2 ? "odd" : "even");
+		text = text_make(200 + 10 * (size_t)(i % 7), (unsigned)i);
+		d.text = text;
+		if (i % 2) {
+			put_doc(&r, w, &d);
+			id[i] = r.doc;
+		} else {
+			stage_doc_of(&st[i], w, &d);
+		}
+		mem_free(text);
+	}
+	for (int i = 0; i < DOCS; i += 2) {
+		store_publish(&rs[i], w, &st[i], 1);
+		id[i] = rs[i].doc;
+		stage_free(st[i]);
+	}
+}
+
+/* The slow twin: all chunks by their own vectors, in double. */
+struct twin {
+	const float *query;
+	const struct filter *f;
+	struct store_snap *v;
+	double best;
+	uint64_t chunk;
+	size_t n;
+};
+
+static int twin_chunk(void *arg, const struct store_chunk *c)
+{
+	struct twin *t = arg;
+	struct buf b = BUF_INIT;
+	float v[DIM];
+	double dot = 0, len = 0, qlen = 0;
+
+	store_text(&b, t->v, c->content, c->start, c->end);
+	vector_of(v, DIM, b.data, b.len);
+	buf_release(&b);
+	for (int i = 0; i < DIM; i++) {
+		dot += (double)v[i] * t->query[i];
+		len += (double)v[i] * v[i];
+		qlen += (double)t->query[i] * t->query[i];
+	}
+	dot /= sqrt(len * qlen);
+	t->n++;
+	if (dot > t->best) {
+		t->best = dot;
+		t->chunk = c->id;
+	}
+	return 0;
+}
+
+static int twin_doc(void *arg, const struct store_doc *d)
+{
+	struct twin *t = arg;
+
+	return filter_match(t->f, d) ? store_chunks(t->v, d->content, twin_chunk, t) : 0;
+}
+
+static void compare(const char *expr, const char *in)
+{
+	struct twin t = { .best = -2 };
+	struct search_hits *h;
+	struct filter *f = NULL;
+	float q[DIM];
+	bool right = true, pass = true;
+
+	filter_parse(&f, expr, in);
+	for (int i = 0; i < 20; i++) {
+		vector_of(q, DIM, (char *)&i, sizeof(i));
+		t = (struct twin){ .query = q, .f = f, .best = -2 };
+		store_snap(&t.v, s);
+		store_docs(t.v, twin_doc, &t);
+		store_snap_end(t.v);
+		if (search_dense(&h, s, q, DIM, 1000, f)) {
+			ok(false, "a search works");
+			break;
+		}
+		right &= h->n == t.n && (!h->n || (fabs(h->hit[0].score - t.best) < 2e-3));
+		for (size_t j = 0; j < h->n; j++) {
+			struct store_doc d = { .uri = h->hit[j].uri };
+
+			pass &= !in || filter_glob(in, d.uri, true);
+			pass &= j == 0 || h->hit[j].score <= h->hit[j - 1].score;
+			pass &= strlen(h->hit[j].text) == h->hit[j].end - h->hit[j].start;
+		}
+		search_hits_free(h);
+	}
+	ok(right, "'%s' in '%s': as many as the twin finds, the same best", expr ? expr : "", in ? in : "");
+	ok(pass, "all of them pass, in order");
+	filter_free(f);
+}
+
+static void test_refused(void)
+{
+	struct search_hits *h;
+	float q[DIM + 1] = { 0 };
+
+	is_int(search_dense(&h, s, q, DIM, 5, NULL), RAG_EINVAL, "a query of zeros");
+	q[0] = NAN;
+	is_int(search_dense(&h, s, q, DIM, 5, NULL), RAG_EINVAL, "one that is no number");
+	q[0] = 1;
+	is_int(search_dense(&h, s, q, DIM, 0, NULL), RAG_EINVAL, "no hits wanted");
+	is_int(search_dense(&h, s, q, DIM, SEARCH_K_MAX + 1, NULL), RAG_EINVAL, "too many wanted");
+	is_int(search_dense(&h, s, q, DIM + 1, 5, NULL), RAG_EMISMATCH, "another number of dimensions");
+	ok(strstr(err_msg(), "tester") != NULL, "names the embedder");
+	ok(h == NULL, "and gives nothing");
+	search_hits_free(NULL);
+}
+
+/* The hit of a text that is in the store, asked for by its own vector. */
+static void test_found(void)
+{
+	struct search_hits *h;
+	float q[DIM];
+	char *text = text_make(200 + 10 * (17 % 7), 17);
+
+	vector_of(q, DIM, text, CHUNK);
+	is_int(search_dense(&h, s, q, DIM, 3, NULL), RAG_OK, "a search");
+	is_int((long long)h->n, 3, "gives what is wanted");
+	ok(h->hit[0].doc == id[17], "the document is first");
+	ok(h->hit[0].score > 0.999f && h->hit[0].score <= 1, "with a cosine of one");
+	is_str(h->hit[0].uri, "file:///d2/17.txt", "uri");
+	is_str(h->hit[0].title, "Title", "title");
+	is_str(h->hit[0].heading, "Part > Section", "heading");
+	ok(h->hit[0].start == 0 && h->hit[0].end == CHUNK && h->hit[0].page == 1, "place");
+	ok(!strncmp(h->hit[0].text, text, CHUNK), "text");
+	search_hits_free(h);
+	mem_free(text);
+}
+
+static void test_shared(void)
+{
+	struct search_hits *h;
+	struct stage_result r[2];
+	struct filter *f;
+	float q[DIM];
+	struct text_doc d = { "copy/1", "C", "text/plain", "n=c1", "the very same text", 0, DIM };
+
+	put_doc(&r[0], w, &d);
+	d.uri = "copy/2";
+	d.labels = "n=c2";
+	put_doc(&r[1], w, &d);
+	vector_of(q, DIM, d.text, strlen(d.text));
+	search_dense(&h, s, q, DIM, 2, NULL);
+	ok(h->n == 2 && h->hit[0].doc == r[0].doc && h->hit[1].content != h->hit[0].content,
+	   "a shared content answers once, for the lowest document");
+	search_hits_free(h);
+	filter_parse(&f, "n=c2", NULL);
+	search_dense(&h, s, q, DIM, 2, f);
+	ok(h->n == 1 && h->hit[0].doc == r[1].doc, "or for the one that passes the filter");
+	is_str(h->n ? h->hit[0].uri : NULL, "copy/2", "by its own name");
+	search_hits_free(h);
+	store_forget(w, &r[1].doc, 1);
+	search_dense(&h, s, q, DIM, 2, f);
+	is_int((long long)h->n, 0, "forgotten, it does not answer");
+	search_hits_free(h);
+	search_dense(&h, s, q, DIM, 1, NULL);
+	ok(h->n == 1 && h->hit[0].doc == r[0].doc, "the other one still does");
+	search_hits_free(h);
+	store_forget(w, &r[0].doc, 1);
+	search_dense(&h, s, q, DIM, 1, NULL);
+	ok(h->n == 1 && h->hit[0].score < 0.99f, "until it is forgotten as well");
+	search_hits_free(h);
+	filter_free(f);
+}
+
+/* What is staged, however large, answers no question before it is published. */
+static void test_unseen(void)
+{
+	char *text = text_make(3000000, 999);
+	struct text_doc d = { "large", "L", "text/plain", "", text, 3000000, DIM };
+	struct search_hits *h;
+	struct stage_result r;
+	struct stage *st;
+	float q[DIM];
+
+	stage_doc_of(&st, w, &d);
+	vector_of(q, DIM, text + 10 * CHUNK, CHUNK);
+	search_dense(&h, s, q, DIM, 5, NULL);
+	ok(h->n == 5 && h->hit[0].score < 0.99f, "what is staged is not found");
+	search_hits_free(h);
+	compare(NULL, NULL);
+	store_publish(&r, w, &st, 1);
+	stage_free(st);
+	search_dense(&h, s, q, DIM, 5, NULL);
+	ok(h->n == 5 && h->hit[0].doc == r.doc && h->hit[0].start == 10 * CHUNK, "published, it is");
+	search_hits_free(h);
+	store_forget(w, &r.doc, 1);
+	search_dense(&h, s, q, DIM, 5, NULL);
+	ok(h->n == 5 && h->hit[0].score < 0.99f, "forgotten, no more");
+	search_hits_free(h);
+	mem_free(text);
+}
+
+static void test_empty(void)
+{
+	struct store_opts make = { true, 0 };
+	char dir[128];
+	struct store *e;
+	struct search_hits *h;
+	float q[DIM] = { 1 };
+
+	strcpy(dir, tmp_dir());
+	store_open(&e, dir, &make);
+	is_int(search_dense(&h, e, q, DIM, 5, NULL), RAG_OK, "a store without vectors");
+	is_int((long long)h->n, 0, "gives no hits");
+	search_hits_free(h);
+	store_close(e);
+	rm_tree(dir);
+}
+
+int main(void)
+{
+	char dir[128];
+
+	strcpy(dir, tmp_dir());
+	open_pair(&s, &w, dir, 0);
+	fill();
+	compare(NULL, NULL);
+	compare("parity=odd", NULL);
+	compare("n=33", NULL);
+	compare("type=text/html and parity=even", "/d3/*");
+	compare(NULL, "/d1/**");
+	compare("n=nothing", NULL);
+	test_refused();
+	test_found();
+	test_shared();
+	for (int i = 0; i < DOCS; i += 4)
+		store_forget(w, &id[i], 1);
+	compare(NULL, NULL);
+	compare("parity=even", NULL);
+	test_unseen();
+	test_empty();
+	is_int(store_verify(s, print_line, NULL), RAG_OK, "clean at the end");
+	store_write_end(w);
+	store_close(s);
+	rm_tree(dir);
+	return tap_done();
+}

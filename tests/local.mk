@@ -13,7 +13,7 @@ unit_tests += tests/unit/utf8-t tests/unit/regex-t tests/unit/text-t
 unit_tests += tests/unit/sample-t tests/unit/evidence-t tests/unit/template-t tests/unit/prompt-t
 unit_tests += tests/unit/file-t tests/unit/http-t
 unit_tests += tests/unit/gguf-t tests/unit/quant-t tests/unit/safetensors-t
-unit_tests += tests/unit/judged-t tests/unit/metrics-t
+unit_tests += tests/unit/judged-t tests/unit/metrics-t tests/unit/retrieval-t
 unit_tests += tests/unit/codec-t tests/unit/filter-t tests/unit/search-t tests/unit/store-t tests/unit/vectors-t
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -54,7 +54,7 @@ check-fuzz: libcore.la
 clean-local: clean-fuzz
 clean-fuzz:
 	rm -rf fuzz tests/fuzz/*-libfuzzer
-check_PROGRAMS += tests/tools/tokens
+check_PROGRAMS += tests/tools/tokens tests/tools/logits tests/tools/embed
 EXTRA_DIST += bench/tokens.sh bench/tokens.py
 EXTRA_DIST += bench/README.md bench/embeddings.py bench/llama.py bench/peers.py bench/peers.sh \
 	bench/perplexity.py bench/speed.py bench/speed.sh

@@ -34,10 +34,11 @@ void confine_early(void)
 static void limit(int what, rlim_t n)
 {
 	struct rlimit r;
+	rlim_t hard = n + (what == RLIMIT_CPU);	/* beyond the soft limit comes SIGXCPU, which says why */
 
-	if (!getrlimit((__rlimit_resource_t)what, &r) && r.rlim_max < n)
-		n = r.rlim_max;
-	r.rlim_cur = r.rlim_max = n;
+	if (getrlimit((__rlimit_resource_t)what, &r) || r.rlim_max > hard)
+		r.rlim_max = hard;
+	r.rlim_cur = n < r.rlim_max ? n : r.rlim_max;
 	setrlimit((__rlimit_resource_t)what, &r);
 }
 

@@ -1,7 +1,10 @@
 libcore_la_SOURCES += \
+	ingest/batch.c ingest/batch.h \
 	ingest/chunk.c ingest/chunk.h \
 	ingest/extract.c ingest/extract.h \
 	ingest/frame.h \
+	ingest/given.c \
 	ingest/ignore.c ingest/ignore.h \
-	ingest/pipeline.h \
+	ingest/pipeline.c ingest/pipeline.h \
+	ingest/run.c ingest/run.h \
 	ingest/source.c ingest/source.h

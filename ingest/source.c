@@ -272,6 +272,9 @@ static int scan_folder(struct walk *w, const char *path, const struct file_info 
 	rc = buf_adds(&w->path, path);
 	w->below = strcmp(path, "/") ? strlen(path) + 1 : 1;
 	w->whole = true;
+	if (w->seen)	/* a folder within another that was named: doubles go later */
+		memset(w->seen, 0, w->cap_seen * sizeof(*w->seen));
+	w->n_seen = 0;
 	if (!rc)
 		rc = walk_folder(w, 0, info);
 	return rc ? rc : add_root(w->out, path, w->whole);

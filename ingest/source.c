@@ -26,7 +26,9 @@ struct walk {
 	struct buf path;	/* canonical root and what is below it */
 	size_t below;		/* where the part below the root begins in path */
 	bool whole;
-	struct place above[MAX_DEPTH];	/* the folders that we are in */
+	struct place above[MAX_DEPTH];	/* the folders that we are in, from the root */
+	struct place *outside;	/* owned (n_outside): the folders that the root is in */
+	size_t n_outside;
 	struct place *seen;	/* owned, open addressing; ino 0 && dev 0: free */
 	size_t n_seen, cap_seen;
 };
@@ -189,6 +191,17 @@ static int walk_entry(struct walk *w, size_t depth)
 	return add_source(w->out, s);
 }
 
+static bool inside(const struct walk *w, size_t depth, struct place p)
+{
+	for (size_t i = 0; i < depth && i < MAX_DEPTH; i++)
+		if (w->above[i].ino == p.ino && w->above[i].dev == p.dev)
+			return true;
+	for (size_t i = 0; i < w->n_outside; i++)
+		if (w->outside[i].ino == p.ino && w->outside[i].dev == p.dev)
+			return true;
+	return false;
+}
+
 static int walk_folder(struct walk *w, size_t depth, const struct file_info *info)
 {
 	struct place here = { info->dev, info->ino };
@@ -197,11 +210,9 @@ static int walk_folder(struct walk *w, size_t depth, const struct file_info *inf
 	bool known;
 	int rc;
 
-	for (size_t i = 0; i < depth && i < MAX_DEPTH; i++) {
-		if (w->above[i].ino == here.ino && w->above[i].dev == here.dev) {
-			err_set(RAG_EUNSUP, "directory loop: it leads back to a folder that it is in");
-			return note(w, RAG_EUNSUP, true);
-		}
+	if (inside(w, depth, here)) {
+		err_set(RAG_EUNSUP, "directory loop: it leads back to a folder that it is in");
+		return note(w, RAG_EUNSUP, true);
 	}
 	if (depth == MAX_DEPTH) {
 		w->whole = false;
@@ -264,12 +275,41 @@ static int add_root(struct source_list *l, const char *path, bool whole)
 	return RAG_OK;
 }
 
-static int scan_folder(struct walk *w, const char *path, const struct file_info *info)
+/* A link to a folder above the root is a loop too, though the walk has not come from there. */
+static int find_outside(struct walk *w, const char *path)
 {
+	size_t n = strlen(path), parts = 0;
+	struct file_info info;
 	int rc;
 
+	for (size_t i = 0; i < n; i++)
+		parts += path[i] == '/';
+	mem_free(w->outside);
+	w->n_outside = 0;
+	w->outside = mem_calloc(parts + 1, sizeof(*w->outside));
+	if (!w->outside)
+		return RAG_ENOMEM;
 	buf_clear(&w->path);
 	rc = buf_adds(&w->path, path);
+	while (!rc && n > 1) {
+		while (n > 1 && path[n - 1] != '/')
+			n--;
+		if (n > 1)
+			n--;
+		w->path.data[n] = 0;
+		if (!file_info(&info, w->path.data))
+			w->outside[w->n_outside++] = (struct place){ info.dev, info.ino };
+	}
+	return rc;
+}
+
+static int scan_folder(struct walk *w, const char *path, const struct file_info *info)
+{
+	int rc = find_outside(w, path);
+
+	buf_clear(&w->path);
+	if (!rc)
+		rc = buf_adds(&w->path, path);
 	w->below = strcmp(path, "/") ? strlen(path) + 1 : 1;
 	w->whole = true;
 	if (w->seen)	/* a folder within another that was named: doubles go later */
@@ -398,6 +438,7 @@ int source_scan(struct source_list *out, const char *const *names, size_t n, con
 		ignore_release(&w->rules);
 		buf_release(&w->path);
 		mem_free(w->seen);
+		mem_free(w->outside);
 		mem_free(w);
 	}
 	if (rc)

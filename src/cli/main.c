@@ -229,13 +229,11 @@ int main(int argc, char **argv)
 		return CLI_FAIL;
 	if (first == -2) {
 		help_all();
-		return CLI_OK;
-	}
-	if (g.version) {
+		code = CLI_OK;
+	} else if (g.version) {
 		puts(rag_version_full());
-		return CLI_OK;
-	}
-	if (first == argc) {
+		code = CLI_OK;
+	} else if (first == argc) {
 		char *chat[] = { (char *)"chat", NULL };
 
 		code = run(&g.cli, &cmd_chat, 1, chat);

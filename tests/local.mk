@@ -9,9 +9,11 @@ LDADD = libcore.la
 
 unit_tests = tests/unit/base-t tests/unit/json-t
 unit_tests += tests/kern/float-t tests/kern/quant-t
-unit_tests += tests/unit/utf8-t tests/unit/regex-t tests/unit/text-t
 unit_tests += tests/unit/sample-t tests/unit/evidence-t tests/unit/template-t tests/unit/prompt-t
 unit_tests += tests/unit/file-t tests/unit/http-t tests/unit/source-t tests/unit/chunk-t
+unit_tests += tests/unit/utf8-t tests/unit/regex-t tests/unit/text-t tests/unit/tok-t \
+	tests/unit/tokfile-t
+unit_tests += tests/unit/file-t tests/unit/http-t
 unit_tests += tests/unit/gguf-t tests/unit/quant-t tests/unit/safetensors-t
 unit_tests += tests/unit/judged-t tests/unit/metrics-t tests/unit/retrieval-t
 unit_tests += tests/unit/codec-t tests/unit/filter-t tests/unit/search-t tests/unit/store-t tests/unit/vectors-t
@@ -56,5 +58,7 @@ clean-fuzz:
 	rm -rf fuzz tests/fuzz/*-libfuzzer
 check_PROGRAMS += tests/tools/tokens tests/tools/logits tests/tools/embed
 EXTRA_DIST += bench/tokens.sh bench/tokens.py
+check_PROGRAMS += tests/tools/tokens
 EXTRA_DIST += bench/README.md bench/embeddings.py bench/llama.py bench/peers.py bench/peers.sh \
 	bench/perplexity.py bench/speed.py bench/speed.sh
+EXTRA_DIST += bench/tokens.sh bench/tokens.py tests/golden/tokens.py tests/golden/tokens.jsonl

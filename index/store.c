@@ -259,11 +259,11 @@ void key_64_64(uint8_t out[16], uint64_t a, uint64_t b)
  * Remapping moves what borrowed pointers point to: not while a snapshot lives. */
 static bool grow(struct store *s)
 {
-	size_t want = s->map_bytes * 2;
+	size_t want = s->map_bytes <= s->map_most / 2 ? s->map_bytes * 2 : s->map_most;
 	bool done = false;
 	void *probe;
 
-	if (s->fixed_map || want < s->map_bytes || pthread_rwlock_trywrlock(&s->map_lock) != 0)
+	if (want <= s->map_bytes || pthread_rwlock_trywrlock(&s->map_lock) != 0)
 		return false;
 	/* LMDB gives up its old mapping before it asks for the new one, and is
 	 * lost when that is refused: ask first. */
@@ -445,7 +445,7 @@ static int env_try(struct store *s, unsigned flags, size_t map)
 	return rc;
 }
 
-static int env_open(struct store *s, size_t map_bytes)
+static int env_open(struct store *s, const struct store_opts *o)
 {
 	/* Not writable: for reading; and where not even the table of readers can be
 	 * written, nobody else can write there either, or it is on their own risk. */
@@ -458,13 +458,15 @@ static int env_open(struct store *s, size_t map_bytes)
 		largest = (size_t)(lim.rlim_cur / 4) & ~(MAP_SMALLEST - 1);	/* the models want room too */
 	if (largest < MAP_SMALLEST)
 		largest = MAP_SMALLEST;
-	s->fixed_map = map_bytes != 0;
+	s->map_most = o->map_bytes ? o->map_bytes : MAP_LARGEST;
+	if (o->map_first || o->map_bytes)
+		largest = o->map_first && o->map_first < s->map_most ? o->map_first : s->map_most;
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
-		size_t map = map_bytes ? map_bytes : largest;
+		size_t map = largest;
 
 		s->read_only = ways[i] != 0;
 		rc = env_try(s, ways[i], map);
-		while ((rc == ENOMEM || rc == EINVAL || rc == EFBIG) && !map_bytes && map > MAP_SMALLEST) {
+		while ((rc == ENOMEM || rc == EINVAL || rc == EFBIG) && map > MAP_SMALLEST) {
 			map /= 2;
 			rc = env_try(s, ways[i], map);
 		}
@@ -644,7 +646,7 @@ static int open_new(struct store **out, const char *dir, const struct store_opts
 	s->refs = 1;
 	s->pid = getpid();
 	s->dir = mem_strdup(dir);
-	rc = s->dir ? env_open(s, o->map_bytes) : RAG_ENOMEM;
+	rc = s->dir ? env_open(s, o) : RAG_ENOMEM;
 	if (!rc)
 		rc = check_length(s);
 	if (rc)

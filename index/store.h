@@ -42,8 +42,9 @@ struct stage;
 struct store_opts {
 	bool create;		/* make the directory (its parent must exist) and the store if there is none */
 	size_t map_bytes;	/* largest size of the store; 0: as much as the address space gives */
+	size_t map_first;	/* mapped at first, doubled when full; 0: as much as there can be */
 };
-#define STORE_OPTS_INIT { false, 0 }
+#define STORE_OPTS_INIT { false, 0, 0 }
 
 /* A second open of the same directory in this process shares the first (and its
  * map).  Where nothing can be written it opens for reading alone.  RAG_ENOENT: no

@@ -48,8 +48,8 @@ struct store {
 	char *dir;
 	MDB_env *env;
 	MDB_dbi dbi[DB_COUNT];
-	bool read_only, fixed_map;
-	size_t map_bytes;
+	bool read_only;
+	size_t map_bytes, map_most;	/* mapped now; not to be passed */
 	pthread_rwlock_t map_lock;	/* shared by transactions; exclusive to remap */
 	pthread_mutex_t seen_lock;
 	uint8_t *seen;			/* bit n: block n's checksum was right; blocks never change */

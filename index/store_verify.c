@@ -188,57 +188,44 @@ static int span_add(struct check *c, struct span s)
 struct marks_check {
 	struct check *c;
 	uint64_t content, at, text_len;
-	struct hash_state hash;
 };
 
 static int check_mark(void *arg, const struct store_mark *m)
 {
 	struct marks_check *k = arg;
-	struct buf b = BUF_INIT;
-	int rc = codec_add64(&b, m->at);
 
 	if (m->at < k->at || m->at > k->text_len)
 		fault(k->c, "content %llu has a mark out of order", (unsigned long long)k->content);
 	k->at = m->at;
-	if (!rc)
-		rc = codec_add32(&b, m->kind);
-	if (!rc)
-		rc = codec_add32(&b, m->value);
-	if (!rc)
-		rc = codec_addstr(&b, m->text, m->text_len);
-	if (!rc)
-		hash_add(&k->hash, b.data, b.len);
-	buf_release(&b);
-	return rc;
+	return RAG_OK;
 }
 
-static int text_hash(uint8_t out[HASH_LEN], struct check *c, uint64_t id, const struct content *co)
+/* Hash and length of all pieces of a content's text or marks. */
+static int pieces_hash(uint8_t out[HASH_LEN], uint64_t *len, struct check *c, enum store_db db, uint64_t id,
+		       uint32_t n_pieces)
 {
 	struct hash_state h;
-	uint64_t len = 0;
 	const uint8_t *p;
 	uint8_t key[12];
 	size_t n = 0;
 	MDB_val v;
 
+	*len = 0;
 	hash_begin(&h);
-	for (uint32_t i = 0; i < co->text_pieces; i++) {
+	for (uint32_t i = 0; i < n_pieces; i++) {
 		int rc;
 
 		key_64_32(key, id, i);
-		rc = tx_get(&v, &c->v->tx, DB_TEXT, key, sizeof(key));
+		rc = tx_get(&v, &c->v->tx, db, key, sizeof(key));
 		if (!rc)
-			rc = piece_open(&p, &n, c->v->tx.s, id, "text", &v);
+			rc = piece_open(&p, &n, c->v->tx.s, id, db == DB_TEXT ? "text" : "map", &v);
 		if (rc)
 			return rc;
-		if (i + 1 < co->text_pieces && n != STORE_PIECE)
+		if (db == DB_TEXT && i + 1 < n_pieces && n != STORE_PIECE)
 			fault(c, "content %llu has a short piece of text", (unsigned long long)id);
-		len += n;
+		*len += n;
 		hash_add(&h, p, n);
 	}
-	if (len != co->text_len)
-		fault(c, "content %llu has %llu bytes of text, not %llu", (unsigned long long)id,
-		      (unsigned long long)len, (unsigned long long)co->text_len);
 	hash_end(out, &h);
 	return RAG_OK;
 }
@@ -266,6 +253,7 @@ static int content_whole(struct check *c, uint64_t id, const struct content *co,
 	struct marks_check marks = { .c = c, .content = id, .text_len = co->text_len };
 	struct chunks_check chunks = { .c = c, .content = id, .text_len = co->text_len };
 	uint8_t text[HASH_LEN], map[HASH_LEN], chunk[HASH_LEN], name[HASH_LEN];
+	uint64_t len;
 	struct layout l;
 	int rc = layout_get(&l, &c->v->tx, c->v->tx.st.generation, id);
 
@@ -274,16 +262,19 @@ static int content_whole(struct check *c, uint64_t id, const struct content *co,
 	*span = (struct span){ l.first, l.n, l.n_vec, id, false };
 	c->found.chunks += l.n;
 	c->found.vectors += l.n_vec;
-	hash_begin(&marks.hash);
 	hash_begin(&chunks.hash);
-	rc = text_hash(text, c, id, co);
+	rc = pieces_hash(text, &len, c, DB_TEXT, id, co->text_pieces);
+	if (!rc && len != co->text_len)
+		fault(c, "content %llu has %llu bytes of text, not %llu", (unsigned long long)id,
+		      (unsigned long long)len, (unsigned long long)co->text_len);
+	if (!rc)
+		rc = pieces_hash(map, &len, c, DB_MARK, id, co->mark_pieces);
 	if (!rc)
 		rc = store_marks(c->v, id, check_mark, &marks);
 	if (!rc)
 		rc = store_chunks(c->v, id, check_chunk, &chunks);
 	if (rc)
 		return rc;
-	hash_end(map, &marks.hash);
 	hash_end(chunk, &chunks.hash);
 	content_name(name, co->type, co->context, text, map, chunk);
 	if (memcmp(name, co->hash, HASH_LEN))

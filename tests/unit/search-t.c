@@ -32,7 +32,7 @@ static void fill(void)
 		} else {
 			stage_doc_of(&st[i], w, &d);
 		}
-		mem_free(text);
+		free(text);
 	}
 	for (int i = 0; i < DOCS; i += 2) {
 		store_publish(&rs[i], w, &st[i], 1);
@@ -151,7 +151,7 @@ static void test_found(void)
 	ok(h->hit[0].start == 0 && h->hit[0].end == CHUNK && h->hit[0].page == 1, "place");
 	ok(!strncmp(h->hit[0].text, text, CHUNK), "text");
 	search_hits_free(h);
-	mem_free(text);
+	free(text);
 }
 
 static void test_shared(void)
@@ -215,12 +215,12 @@ static void test_unseen(void)
 	search_dense(&h, s, q, DIM, 5, NULL);
 	ok(h->n == 5 && h->hit[0].score < 0.99f, "forgotten, no more");
 	search_hits_free(h);
-	mem_free(text);
+	free(text);
 }
 
 static void test_empty(void)
 {
-	struct store_opts make = { true, 0 };
+	struct store_opts make = { true, 0, 0 };
 	char dir[128];
 	struct store *e;
 	struct search_hits *h;

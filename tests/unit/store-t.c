@@ -67,7 +67,7 @@ static int stop_at(void *arg, const struct store_doc *d)
 static void test_open(void)
 {
 	char dir[128], path[160], junk[9000];
-	struct store_opts make = { true, 0 };
+	struct store_opts make = { true, 0, 0 };
 	struct store *s, *again;
 	FILE *f;
 
@@ -313,8 +313,8 @@ static void test_large(void)
 	store_write_end(w);
 	store_close(s);
 	rm_tree(dir);
-	mem_free(text);
-	mem_free(other);
+	free(text);
+	free(other);
 }
 
 static void test_words_first(void)
@@ -326,7 +326,7 @@ static void test_words_first(void)
 	struct store_status st;
 	struct store_snap *v;
 	struct store_generation g;
-	struct store_opts make = { true, 0 };
+	struct store_opts make = { true, 0, 0 };
 	uint64_t ids[100], some[3];
 	size_t n;
 	float vec[100 * DIM], one[DIM] = { 1 };
@@ -395,7 +395,7 @@ static void test_words_first(void)
 	store_write_end(w);
 	store_close(s);
 	rm_tree(dir);
-	mem_free(big);
+	free(big);
 }
 
 static void test_refused(void)
@@ -691,7 +691,7 @@ static void test_flipped(void)
 	is_int(rc, RAG_EVERSION, "a newer format is refused");
 	close(fd);
 	rm_tree(dir);
-	mem_free(text);
+	free(text);
 }
 
 int main(void)

@@ -21,6 +21,11 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 EXTRA_DIST += tests/tap.h tests/tiny.h
 EXTRA_DIST += tests/store_util.h
+
+# Hundreds of killed writers, where `make check` has some dozens.
+check-crash: tests/crash/store-t
+	$(AM_V_at)./tests/crash/store-t 600
+.PHONY: check-crash
 EXTRA_DIST += tests/golden/quant.py tests/golden/quant.txt
 
 shell_tests = tests/lint/lint.sh tests/lint/corpora.sh

@@ -17,6 +17,7 @@ unit_tests += tests/unit/file-t tests/unit/http-t
 unit_tests += tests/unit/gguf-t tests/unit/quant-t tests/unit/safetensors-t
 unit_tests += tests/unit/judged-t tests/unit/metrics-t tests/unit/retrieval-t
 unit_tests += tests/unit/codec-t tests/unit/filter-t tests/unit/search-t tests/unit/store-t tests/unit/vectors-t
+unit_tests += tests/crash/store-t tests/fault/store-t
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 EXTRA_DIST += tests/tap.h tests/tiny.h

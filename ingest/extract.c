@@ -307,7 +307,10 @@ static int parse_marks(struct extracted *out, const unsigned char *m, size_t len
 		m += FRAME_MARK + label;
 		left -= FRAME_MARK + label;
 	}
-	return left ? damaged("bytes behind the marks") : RAG_OK;
+	if (left)
+		return damaged("bytes behind the marks");
+	out->n_marks = n;
+	return RAG_OK;
 }
 
 int extracted_parse(struct extracted *out, const unsigned char *record, size_t n)

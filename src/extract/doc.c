@@ -121,7 +121,7 @@ int doc_raw(struct doc *d, const char *s, size_t n, bool pages)
 			d->spaces = 0;
 		} else if (c == '\f') {
 			if (pages)
-				d->page++;
+				d->page = ++d->last_page;
 			d->breaks = 2;
 			d->spaces = 0;
 		} else if (c == '\t') {
@@ -155,7 +155,7 @@ void doc_para(struct doc *d)
 void doc_page(struct doc *d, uint32_t page)
 {
 	doc_para(d);
-	d->page = page;
+	d->page = d->last_page = page;
 }
 
 void doc_heading(struct doc *d, int level)

@@ -27,6 +27,7 @@ struct doc {
 	int breaks;			/* newlines owed: 0, 1, 2 */
 	size_t spaces;			/* spaces owed by preformatted text; running text: 0 or 1 */
 	uint32_t page;			/* page mark owed; 0: none */
+	uint32_t last_page;
 	int level;			/* heading being written; 0: none */
 	size_t heading_at;		/* where its text began; SIZE_MAX: not yet */
 };

@@ -9,6 +9,6 @@ int extract_text(struct doc *d, const char *s, size_t n)
 	bool pages = memchr(s, '\f', n) != NULL;
 
 	if (pages)
-		d->page = 1;
+		doc_page(d, 1);
 	return doc_raw(d, s, n, pages);
 }

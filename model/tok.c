@@ -26,9 +26,9 @@ static uint64_t stir(uint64_t h)
 	return h ^ h >> 29;
 }
 
-static uint64_t hash_of(uint64_t seed, const char *p, size_t n)
+uint64_t vocab_hash(const struct vocab *v, const char *p, size_t n)
 {
-	uint64_t h = stir(seed ^ n);
+	uint64_t h = stir(v->seed ^ n);
 
 	for (; n > 8; n -= 8, p += 8)
 		h = stir(h ^ load(p, 8));
@@ -95,7 +95,7 @@ int32_t vocab_put(const struct vocab *v, struct table *table, int32_t id)
 {
 	size_t n;
 	const char *s = vocab_piece(v, id, &n);
-	uint64_t hash = hash_of(v->seed, s, n);
+	uint64_t hash = vocab_hash(v, s, n);
 	struct table_slot *slot = table_at(v, table, hash, s, n);
 
 	if (slot->id1)
@@ -105,9 +105,15 @@ int32_t vocab_put(const struct vocab *v, struct table *table, int32_t id)
 	return -1;
 }
 
+int32_t vocab_get_hashed(const struct vocab *v, const struct table *table, uint64_t hash,
+			 const char *s, size_t n)
+{
+	return (int32_t)table_at(v, table, hash, s, n)->id1 - 1;
+}
+
 int32_t vocab_get(const struct vocab *v, const struct table *table, const char *s, size_t n)
 {
-	return (int32_t)table_at(v, table, hash_of(v->seed, s, n), s, n)->id1 - 1;
+	return vocab_get_hashed(v, table, vocab_hash(v, s, n), s, n);
 }
 
 /* Is a user-defined token markup ("<tool_call>", "[INST]")?  Others are words,

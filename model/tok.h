@@ -9,7 +9,8 @@
  * a document can never speak to the model as the engine does.  (Here we are
  * stricter than llama.cpp, which finds user-defined tokens in any text: we do
  * so for words such as gemma's runs of line feeds, but not for markup such as
- * "<tool_call>".  With TOK_PARSE both agree.)
+ * "<tool_call>".  With TOK_PARSE both agree, but for ordinary words such as
+ * Qwen's "</s>" that llama.cpp takes for control tokens by their name.)
  * Immutable: share it.
  */
 #ifndef RAG_MODEL_TOK_H

@@ -46,14 +46,21 @@ static size_t decode(char *out, const char *s, size_t n)
 	return k;
 }
 
+static struct merge *merge_home(const struct tok *t, uint64_t pair)
+{
+	uint64_t h = pair * 0x9E3779B97F4A7C15u;	/* 2^64 over the golden ratio */
+
+	return &t->merges[(uint32_t)(h >> 32) & t->merge_mask];
+}
+
+/* The pair's slot, or the free one where it belongs. */
 static struct merge *merge_at(const struct tok *t, uint64_t pair)
 {
-	uint64_t h = pair * 0x9E3779B97F4A7C15u;
-	uint32_t i = (uint32_t)(h >> 32) & t->merge_mask;
+	struct merge *m = merge_home(t, pair);
 
-	while (t->merges[i].id1 && t->merges[i].pair != pair)
-		i = (i + 1) & t->merge_mask;
-	return &t->merges[i];
+	while (m->id1 && m->pair != pair)
+		m = m == &t->merges[t->merge_mask] ? t->merges : m + 1;
+	return m;
 }
 
 static uint64_t pair_of(int32_t left, int32_t right)
@@ -89,49 +96,103 @@ static int32_t find_word(const struct vocab *v, const char *s, size_t n, size_t 
 	return vocab_get(v, &v->words, s, n);
 }
 
-/* One line "left right".  scratch: room for two of the longest words. */
-static int read_merge(struct tok *t, const struct gguf *g, const struct gguf_str *line,
-		      size_t rank, char *scratch, size_t *guess)
+/* A line "left right".  Lines are read some at a time, in steps, so that the
+ * memory that each step needs is on its way while the others are at work. */
+struct line {
+	const char *s;		/* the decoded words, one behind the other */
+	size_t n[2];		/* their bytes */
+	uint64_t hash[2];
+	uint64_t pair;
+	uint32_t id1;
+};
+
+#define LINES 32	/* some 100 ns a miss, a few ns a step: enough to hide it */
+
+static int decode_line(struct line *l, const struct vocab *v, const struct gguf_str *text, char *out)
+{
+	const char *space = text->len > 2 ? memchr(text->s + 1, ' ', text->len - 2) : NULL;
+	size_t n, m;
+
+	if (!space)
+		return -1;
+	n = (size_t)(space - text->s);
+	m = text->len - n - 1;
+	l->s = out;
+	l->n[0] = decode(out, text->s, n);
+	if (l->n[0] > n)
+		return 1;
+	l->n[1] = decode(out + l->n[0], space + 1, m);
+	if (l->n[1] > m)
+		return 1;
+	l->hash[0] = vocab_hash(v, l->s, l->n[0]);
+	l->hash[1] = vocab_hash(v, l->s + l->n[0], l->n[1]);
+	table_fetch(&v->words, l->hash[0]);
+	table_fetch(&v->words, l->hash[1]);
+	return 0;
+}
+
+/* False when a word of the line, or both together, is no token. */
+static bool find_line(struct line *l, const struct tok *t, size_t *guess)
 {
 	const struct vocab *v = &t->v;
-	const char *space = line->len > 2 ? memchr(line->s + 1, ' ', line->len - 2) : NULL;
-	size_t n = space ? (size_t)(space - line->s) : 0, m = line->len - n - 1, a, b;
-	int32_t left, right, whole;
-	struct merge *slot;
+	int32_t left = vocab_get_hashed(v, &v->words, l->hash[0], l->s, l->n[0]);
+	int32_t right = vocab_get_hashed(v, &v->words, l->hash[1], l->s + l->n[0], l->n[1]);
+	int32_t whole = find_word(v, l->s, l->n[0] + l->n[1], *guess);
 
-	if (!n)
-		return err_set(RAG_EFORMAT, "'%s': merge %zu is no pair", gguf_path(g), rank);
-	if (n > 2 * v->longest || m > 2 * v->longest)
-		goto unknown;
-	a = decode(scratch, line->s, n);
-	if (a > n)
-		goto unknown;
-	b = decode(scratch + a, space + 1, m);
-	if (b > m)
-		goto unknown;
-	left = vocab_get(v, &v->words, scratch, a);
-	right = vocab_get(v, &v->words, scratch + a, b);
-	whole = find_word(v, scratch, a + b, *guess);
 	if (left < 0 || right < 0 || whole < 0)
-		goto unknown;
+		return false;
 	*guess = (size_t)whole + 1;
-	slot = merge_at(t, pair_of(left, right));
-	if (!slot->id1) {	/* the first of equal ones counts */
-		slot->pair = pair_of(left, right);
-		slot->rank = (uint32_t)rank;
-		slot->id1 = (uint32_t)whole + 1;
+	l->pair = pair_of(left, right);
+	l->id1 = (uint32_t)whole + 1;
+	__builtin_prefetch(merge_home(t, l->pair));
+	return true;
+}
+
+static int bad_merge(const struct gguf *g, size_t rank, bool pair)
+{
+	return err_set(RAG_EFORMAT, "'%s': merge %zu %s", gguf_path(g), rank,
+		       pair ? "joins what are no tokens" : "is no pair");
+}
+
+static int read_lines(struct tok *t, const struct gguf *g, const struct gguf_str *text,
+		      size_t rank, size_t n, struct buf *scratch, size_t *guess)
+{
+	struct line lines[LINES];
+	size_t i, room = 0, at = 0;
+	struct merge *slot;
+	int rc;
+
+	for (i = 0; i < n; i++)
+		room += text[i].len;
+	buf_clear(scratch);
+	rc = buf_reserve(scratch, room);
+	if (rc)
+		return rc;
+	for (i = 0; i < n; at += text[i++].len) {
+		rc = decode_line(&lines[i], &t->v, &text[i], scratch->data + at);
+		if (rc)
+			return bad_merge(g, rank + i, rc > 0);
+	}
+	for (i = 0; i < n; i++)
+		if (!find_line(&lines[i], t, guess))
+			return bad_merge(g, rank + i, true);
+	for (i = 0; i < n; i++) {
+		slot = merge_at(t, lines[i].pair);
+		if (slot->id1)
+			continue;	/* the first of equal ones counts */
+		slot->pair = lines[i].pair;
+		slot->rank = (uint32_t)(rank + i);
+		slot->id1 = lines[i].id1;
 	}
 	return RAG_OK;
-unknown:
-	return err_set(RAG_EFORMAT, "'%s': merge %zu joins what are no tokens", gguf_path(g), rank);
 }
 
 static int read_merges(struct tok *t, const struct gguf *g)
 {
-	struct gguf_str *lines = NULL;
+	struct buf scratch = BUF_INIT;
+	struct gguf_str *text = NULL;
 	size_t n, i, cap = 16, guess = 0;
-	char *scratch = NULL;
-	int rc = gguf_arr_strs(&lines, &n, g, "tokenizer.ggml.merges");
+	int rc = gguf_arr_strs(&text, &n, g, "tokenizer.ggml.merges");
 
 	if (rc)
 		return rc;
@@ -142,18 +203,17 @@ static int read_merges(struct tok *t, const struct gguf *g)
 	}
 	while (cap < n + n / 2)
 		cap *= 2;
-	scratch = mem_alloc(4 * t->v.longest);
 	t->merges = mem_calloc(cap, sizeof(*t->merges));
-	if (!scratch || !t->merges) {
+	if (!t->merges) {
 		rc = RAG_ENOMEM;
 		goto fail;
 	}
 	t->merge_mask = (uint32_t)(cap - 1);
-	for (i = 0; !rc && i < n; i++)
-		rc = read_merge(t, g, &lines[i], i, scratch, &guess);
+	for (i = 0; !rc && i < n; i += LINES)
+		rc = read_lines(t, g, text + i, i, n - i < LINES ? n - i : LINES, &scratch, &guess);
 fail:
-	mem_free(scratch);
-	mem_free(lines);
+	buf_release(&scratch);
+	mem_free(text);
 	return rc;
 }
 

@@ -100,6 +100,14 @@ void vocab_release(struct vocab *v);
 /* Puts id into a table unless its bytes are there already: then that id, else -1. */
 int32_t vocab_put(const struct vocab *v, struct table *table, int32_t id);
 int32_t vocab_get(const struct vocab *v, const struct table *table, const char *s, size_t n);
+/* The same in steps, for many at a time: hash all, then fetch all, then look. */
+uint64_t vocab_hash(const struct vocab *v, const char *s, size_t n);
+int32_t vocab_get_hashed(const struct vocab *v, const struct table *table, uint64_t hash,
+			 const char *s, size_t n);
+static inline void table_fetch(const struct table *table, uint64_t hash)
+{
+	__builtin_prefetch(&table->slots[(uint32_t)hash & table->mask]);
+}
 static inline const char *vocab_piece(const struct vocab *v, int32_t id, size_t *n)
 {
 	*n = v->off[id + 1] - v->off[id];

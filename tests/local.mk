@@ -12,7 +12,7 @@ unit_tests += tests/kern/float-t tests/kern/quant-t
 unit_tests += tests/unit/sample-t tests/unit/evidence-t tests/unit/template-t tests/unit/prompt-t
 unit_tests += tests/unit/utf8-t tests/unit/regex-t tests/unit/text-t tests/unit/tok-t \
 	tests/unit/tokfile-t
-unit_tests += tests/unit/chunk-t tests/unit/extract-t tests/unit/file-t tests/unit/http-t tests/unit/source-t
+unit_tests += tests/unit/chunk-t tests/unit/extract-t tests/unit/file-t tests/unit/http-t tests/unit/pipeline-t tests/unit/source-t
 unit_tests += tests/unit/gguf-t tests/unit/quant-t tests/unit/safetensors-t
 unit_tests += tests/unit/judged-t tests/unit/metrics-t tests/unit/retrieval-t
 unit_tests += tests/unit/codec-t tests/unit/filter-t tests/unit/search-t tests/unit/store-t tests/unit/vectors-t

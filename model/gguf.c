@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
 #define ALIGN_DEFAULT 32
 #define ALIGN_MIN 8		/* the format's rule, and what reading floats in place needs */
@@ -111,6 +112,20 @@ static int take_str(struct gguf_str *out, struct cursor *c, const char *field)
 	return RAG_OK;
 }
 
+/* Names get into messages and onto terminals: valid UTF-8 without control characters. */
+static bool printable(struct gguf_str s)
+{
+	size_t n;
+
+	for (size_t i = 0; i < s.len; i += n) {
+		uint32_t c = utf8_next(s.s + i, s.len - i, &n);
+
+		if (c == UTF8_BAD || utf8_is_control(c))
+			return false;
+	}
+	return true;
+}
+
 static int take_name(struct gguf_str *out, struct cursor *c)
 {
 	size_t start = c->at;
@@ -118,9 +133,9 @@ static int take_name(struct gguf_str *out, struct cursor *c)
 
 	if (rc)
 		return rc;
-	if (out->len == 0 || out->len > NAME_MAX_LEN || memchr(out->s, 0, out->len)) {
+	if (out->len == 0 || out->len > NAME_MAX_LEN || !printable(*out)) {
 		c->at = start;
-		return bad(RAG_EFORMAT, c, "name is empty, longer than %d bytes or holds a NUL",
+		return bad(RAG_EFORMAT, c, "name is empty, longer than %d bytes or not printable",
 			   NAME_MAX_LEN);
 	}
 	return RAG_OK;
@@ -629,25 +644,24 @@ struct gguf_str gguf_key_at(const struct gguf *g, size_t i)
 	return i < g->n_kvs ? g->kvs[i].key : (struct gguf_str){ "", 0 };
 }
 
-/* A string on one line of a terminal: control bytes as \xHH. */
+/* A string on one line of a terminal: control characters and invalid bytes as \xHH. */
 static int show_str(struct buf *out, struct gguf_str s)
 {
-	size_t n = s.len < STR_SHOWN ? s.len : STR_SHOWN;
+	size_t i, n;
 	int rc = RAG_OK;
 
-	while (n < s.len && n > 0 && ((unsigned char)s.s[n] & 0xC0) == 0x80)
-		n--;	/* not inside a code point */
-	for (size_t i = 0; i < n && !rc; i++) {
-		unsigned char b = (unsigned char)s.s[i];
+	for (i = 0; i < s.len && i < STR_SHOWN && !rc; i += n) {
+		uint32_t c = utf8_next(s.s + i, s.len - i, &n);
 
-		if (b == '\n')
+		if (c == '\n')
 			rc = buf_adds(out, "\\n");
-		else if (b < 0x20 || b == 0x7f)
-			rc = buf_addf(out, "\\x%02x", b);
+		else if (c != UTF8_BAD && !utf8_is_control(c))
+			rc = buf_add(out, s.s + i, n);
 		else
-			rc = buf_addc(out, (char)b);
+			for (size_t k = 0; k < n && !rc; k++)
+				rc = buf_addf(out, "\\x%02x", (unsigned char)s.s[i + k]);
 	}
-	if (!rc && n < s.len)
+	if (!rc && i < s.len)
 		rc = buf_addf(out, "... (%zu bytes)", s.len);
 	return rc;
 }

@@ -261,6 +261,24 @@ static void test_shown(void)
 	buf_release(&s.b);
 }
 
+static void test_shown_string(void)
+{
+	struct sample s;
+	struct gguf *g;
+	struct buf b = BUF_INIT;
+
+	make(&s, 3);
+	memcpy(s.b.data + s.str_len + 8, "a\x1b[\xff\xc2\x85", 6);	/* U+0085: a control character too */
+	write_file(s.b.data, s.b.len);
+	if (!ok(gguf_open(&g, path) == RAG_OK, "open"))
+		return;
+	gguf_value_at(&b, g, 0);
+	is_str(buf_str(&b), "a\\x1b[\\xff\\xc2\\x85", "what a terminal should not see is escaped");
+	gguf_close(g);
+	buf_release(&b);
+	buf_release(&s.b);
+}
+
 static void test_tensors(void)
 {
 	struct sample s;
@@ -315,7 +333,9 @@ static void test_damage(void)
 		{ "number of keys +1", s.n_kvs, 8, 17, RAG_EFORMAT, "tensor 0" },
 		{ "key length 2^64-1", s.key_len, 8, UINT64_MAX, RAG_EFORMAT, "key 0: name of" },
 		{ "key length 0", s.key_len, 8, 0, RAG_EFORMAT, "key 0: name is empty" },
-		{ "NUL in a key", s.key, 1, 0, RAG_EFORMAT, "NUL" },
+		{ "NUL in a key", s.key, 1, 0, RAG_EFORMAT, "not printable" },
+		{ "escape in a key", s.key + 3, 1, 0x1b, RAG_EFORMAT, "key 0: name" },
+		{ "invalid UTF-8 in a key", s.key + 3, 1, 0xff, RAG_EFORMAT, "key 0: name" },
 		{ "value type 13", s.value_type, 4, 13, RAG_EFORMAT, "unknown value type 13" },
 		{ "value type 2^32-1", s.value_type, 4, UINT32_MAX, RAG_EFORMAT, "unknown value type" },
 		{ "string length 2^64-1", s.str_len, 8, UINT64_MAX, RAG_EFORMAT, "key 0: string of" },
@@ -487,6 +507,7 @@ int main(void)
 	test_values(2);
 	test_values(3);
 	test_shown();
+	test_shown_string();
 	test_tensors();
 	test_damage();
 	test_truncation();

@@ -18,6 +18,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Cosine of MiniLM: below it a passage has nothing to do with the question. */
+#define ANSWER_MIN_SCORE 0.25f
+
 struct decoder;
 struct par;
 struct answerer;	/* a decoder with its KV cache, kept between questions for prefix reuse */

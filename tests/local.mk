@@ -4,7 +4,8 @@ LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver
 SH_LOG_DRIVER = $(LOG_DRIVER)
 SH_LOG_COMPILER = bash
 AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; builddir='$(builddir)'; export srcdir builddir; \
-	OPENBLAS_NUM_THREADS=1; export OPENBLAS_NUM_THREADS;
+	OPENBLAS_NUM_THREADS=1; export OPENBLAS_NUM_THREADS; \
+	EXAMPLE_FLAGS='$(RAG_SAN)'; export EXAMPLE_FLAGS;
 LDADD = libcore.la
 
 unit_tests = tests/unit/base-t tests/unit/json-t
@@ -28,7 +29,8 @@ check-crash: tests/crash/store-t
 .PHONY: check-crash
 EXTRA_DIST += tests/golden/quant.py tests/golden/quant.txt
 
-shell_tests = tests/lint/lint.sh tests/lint/corpora.sh
+shell_tests = tests/lint/lint.sh tests/lint/corpora.sh \
+	tests/cli/usage-t.sh tests/cli/session-t.sh tests/cli/man-t.sh tests/cli/install-t.sh
 TESTS += $(shell_tests)
 EXTRA_DIST += $(shell_tests) tests/tap.sh tests/coverage.awk
 # Entries of libFuzzer.  In `make check` a plain main replays their corpora; `make check-fuzz`

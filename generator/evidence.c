@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -19,22 +20,27 @@
 #define NAME_WEIGHT 1.3f
 #define TITLED 0.9f		/* of a question's word's weight is due when only title or heading has it */
 #define UNASKED 0.4f		/* of the strength is due without a word of the question */
+#define ECHO 0.5f		/* to repeat an open question is no answer to it */
 #define BARE 0.8f		/* "yes" adds no words: the question's alone must do */
 #define ABSENT 0.6f		/* a plain word that no passage has may be another word for one that is there */
 #define RIVAL 0.75f		/* a further passage must be this near the best one */
 
 /* Words that carry no content, stemmed or not; sorted. */
 static const char *const stop_words[] = {
-	"a", "about", "after", "all", "also", "am", "an", "and", "any", "are", "as", "at", "be",
-	"because", "been", "before", "being", "between", "both", "but", "by", "can", "could", "did",
-	"do", "does", "doing", "during", "each", "for", "from", "had", "has", "have", "having", "he",
-	"her", "here", "hers", "him", "his", "how", "i", "if", "in", "into", "is", "it", "its", "itself",
-	"just", "many", "may", "me", "might", "more", "most", "much", "must", "my", "no", "nor", "not",
-	"of", "off", "on", "only", "or", "other", "our", "out", "over", "own", "shall", "she", "should",
-	"so", "some", "such", "than", "that", "the", "their", "them", "then", "there", "these", "they",
-	"this", "those", "through", "to", "too", "under", "until", "up", "upon", "us", "very", "was",
-	"we", "were", "what", "when", "where", "which", "while", "who", "whom", "whose", "why", "will",
-	"with", "would", "yes", "you", "your",
+	"a", "about", "according", "after", "against", "all", "also", "am", "among", "an", "and",
+	"any", "are", "around", "as", "at", "be", "became", "because", "become", "been",
+	"before", "being", "between", "both", "but", "by", "called", "came", "can", "come",
+	"could", "did", "do", "does", "doing", "during", "each", "for", "from", "gave", "get",
+	"give", "given", "go", "got", "had", "has", "have", "having", "he", "her", "here",
+	"hers", "him", "his", "how", "however", "i", "if", "in", "into", "is", "it", "its",
+	"itself", "just", "known", "like", "made", "make", "many", "may", "me", "might", "more",
+	"most", "much", "must", "my", "named", "no", "nor", "not", "of", "off", "on", "only",
+	"onto", "or", "other", "our", "out", "over", "own", "per", "shall", "she", "should",
+	"since", "so", "some", "such", "take", "taken", "than", "that", "the", "their", "them",
+	"then", "there", "these", "they", "this", "those", "through", "till", "to", "too",
+	"took", "under", "until", "up", "upon", "us", "very", "via", "was", "we", "well", "were",
+	"what", "when", "where", "whether", "which", "while", "who", "whom", "whose", "why",
+	"will", "with", "within", "without", "would", "yes", "you", "your",
 };
 
 static const char *const small_numbers[] = {
@@ -300,6 +306,7 @@ struct search {
 	size_t n_sentences;	/* of all passages */
 	uint32_t stamp;
 	float question_weight;
+	bool open;		/* the question asks for what is not in it */
 };
 
 static float weight(const struct search *s, const struct term *e)
@@ -331,6 +338,34 @@ static void count(struct search *s, const struct parsed *p)
 	}
 }
 
+/* One of who, what, when ... among the first words ("in what year") and no
+ * choice offered: then the answer is no part of the question. */
+static int is_open(bool *out, const char *question)
+{
+	static const char *const ask[] = {
+		"how", "what", "when", "where", "which", "who", "whom", "whose", "why",
+	};
+	const size_t first = 3;
+	struct text_spans words = { NULL, 0, 0 };
+	int rc = text_words(&words, question, strlen(question));
+
+	*out = false;
+	for (size_t i = 0; !rc && i < words.n; i++) {
+		const char *s = question + words.v[i].start;
+		size_t n = words.v[i].end - words.v[i].start;
+
+		for (size_t k = 0; i < first && k < sizeof(ask) / sizeof(*ask); k++)
+			if (strlen(ask[k]) == n && !strncasecmp(s, ask[k], n))
+				*out = true;
+		if (n == 2 && !strncasecmp(s, "or", 2)) {
+			*out = false;
+			break;
+		}
+	}
+	text_spans_release(&words);
+	return rc;
+}
+
 static int prepare(struct search *s, const char *question, const char *answer, size_t len,
 		   const struct passage *passages, const size_t *which)
 {
@@ -349,6 +384,8 @@ static int prepare(struct search *s, const char *question, const char *answer, s
 		rc = parse(&s->question, &s->terms, question, strlen(question));
 	if (!rc)
 		rc = parse(&s->answer, &s->terms, answer, len);
+	if (!rc)
+		rc = is_open(&s->open, question);
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < s->n; i++)
@@ -447,6 +484,8 @@ static float strength_of(const struct search *s, const struct claim *c, const st
 		said = scope->added / c->added;
 	else
 		said = c->repeated > 0 ? scope->repeated / c->repeated : BARE;
+	if (s->open && !(c->added > 0))
+		said *= ECHO;
 	return fminf(said * (UNASKED + (1 - UNASKED) * asked), 1);
 }
 

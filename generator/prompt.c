@@ -16,11 +16,12 @@
 #define MAX_TURNS 4		/* older ones are about something else by now */
 #define TURNS_SHARE 4		/* history gets at most a quarter of the budget */
 
-/* Measured on Qwen2.5-Coder-0.5B and 1.5B: see generator/README.md. */
-static const char before_passages[] = "Passages:\n\n";
-static const char before_question[] = "Question: ";
-static const char behind_question[] =
-	"\n\nAnswer the question in a few words copied from the passages.";
+/* Chosen by measuring: see generator/README.md. */
+static const char instruction[] =
+	"You answer questions from passages. Reply with the short exact answer only, copied from the "
+	"passages, without explanation.";
+static const char before_question[] = "Question:";
+static const char behind_question[] = "\nShort answer:";
 
 #define MAX_NAME 200		/* bytes of a title or heading: a longer one tells no more */
 
@@ -248,12 +249,13 @@ static int add_passages(struct list *l, struct prompt *out, const struct tok *t,
 	return rc;
 }
 
-static int add_system(struct list *l, const struct chat_format *f, const struct tok *t)
+static int add_system(struct list *l, const struct chat_format *f, const struct tok *t,
+		      const char *message)
 {
 	int rc = add_own(l, t, f->open_system);
 
 	if (!rc)
-		rc = add_own(l, t, f->system);
+		rc = add_own(l, t, message);
 	if (!rc)
 		rc = add_own(l, t, f->close);
 	return rc;
@@ -277,18 +279,16 @@ int prompt_build(struct prompt *out, const struct chat_format *f, const struct t
 	out->used = mem_calloc(n_passages, sizeof(*out->used));
 	if (!out->used)
 		return RAG_ENOMEM;
-	rc = add_system(&all, f, t);
+	rc = add_system(&all, f, t, instruction);
 	if (!rc)
 		rc = add_own(&open, t, f->open_user);
-	if (!rc && n_passages)
-		rc = add_own(&open, t, before_passages);
 	if (!rc)
 		rc = add_own(&tail, t, before_question);
 	asked = tail.len;
 	if (!rc)
 		rc = add_text(&tail, t, true, question, strlen(question));
 	asked = tail.len - asked;
-	if (!rc && n_passages)
+	if (!rc)
 		rc = add_own(&tail, t, behind_question);
 	if (!rc)
 		rc = add_own(&tail, t, f->close);
@@ -336,7 +336,7 @@ int prompt_plain(struct prompt *out, const struct chat_format *f, const struct t
 
 	*out = (struct prompt){ .trimmed = SIZE_MAX };
 	if (f) {
-		rc = add_system(&all, f, t);
+		rc = add_system(&all, f, t, f->system);
 		if (!rc)
 			rc = add_own(&all, t, f->open_user);
 		if (!rc)

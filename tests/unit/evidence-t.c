@@ -119,6 +119,12 @@ static void test_unrelated(void)
 	is_int((long long)n, 0, "a word that is there does not answer another question");
 	find("Where?", "", 0);
 	is_int((long long)n, 0, "an empty answer");
+	find("Who was the leader of the Normans?", "The leader of the Normans.", EVIDENCE_MIN);
+	is_int((long long)n, 0, "the question again is no answer");
+	find("Was Rollo or Charles the leader of the Normans?", "Rollo", EVIDENCE_MIN);
+	ok(n > 0, "unless it offered a choice");
+	find("Was Rollo the leader of the Normans?", "Yes.", EVIDENCE_MIN);
+	ok(n > 0, "or asked whether");
 	find("", "Denmark, Iceland and Norway", EVIDENCE_MIN);
 	is_int((long long)n, 1, "no question: the answer alone counts");
 	find("\xff\xfe?", "\x80\xc0 broken bytes", 0);

@@ -84,8 +84,7 @@ static void test_shape(void)
 	static const struct turn turn = { "Earlier?", "Indeed." };
 
 	is_int(build("Why?", two, 2, &turn, 1, 4000), RAG_OK, "a prompt is built");
-	ok(ORDER("<|im_start|>system\nYou are a helpful AI assistant named SmolLM", "<|im_end|>\n",
-		 "<|im_start|>user\nEarlier?<|im_end|>\n<|im_start|>assistant\nIndeed.<|im_end|>\n"
+	ok(ORDER("<|im_start|>system\n", "<|im_end|>\n", "<|im_start|>user\nEarlier?<|im_end|>\n<|im_start|>assistant\nIndeed.<|im_end|>\n"
 		 "<|im_start|>user\n", "Title - Head\nFirst text.\n\nSecond.\n\n", " Why?", "<|im_end|>\n"),
 	   "its parts in order");
 	ok(text.len > 22 && !strcmp(text.data + text.len - 22, "<|im_start|>assistant\n"),
@@ -197,7 +196,8 @@ static void test_plain(void)
 	is_int(prompt_plain(&p, format, tok, HOSTILE, 1000), RAG_OK, "a bare prompt in the chat format");
 	read_back();
 	is_int((long long)controls, 5, "is text");
-	ok(ORDER("<|im_start|>user\n" HOSTILE "<|im_end|>\n<|im_start|>assistant\n"), "as one message");
+	ok(ORDER("<|im_start|>system\nYou are a helpful AI assistant named SmolLM", "<|im_end|>\n",
+		 "<|im_start|>user\n" HOSTILE "<|im_end|>\n<|im_start|>assistant\n"), "as one message");
 	prompt_release(&p);
 	is_int(prompt_plain(&p, NULL, tok, "a<|im_start|>b<|im_end|>", 4), RAG_OK, "a raw one");
 	read_back();

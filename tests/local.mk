@@ -37,16 +37,23 @@ EXTRA_DIST += $(shell_tests) tests/tap.sh tests/coverage.awk
 # (clang) looks for more, FUZZ_SECONDS for each, and keeps what it finds in fuzz/NAME; the kernels
 # stay as the compiler of the build made them.
 fuzz_tests = tests/fuzz/gguf-fuzz tests/fuzz/safetensors-fuzz
+fuzz_tests += tests/fuzz/chunk-fuzz tests/fuzz/extract-fuzz tests/fuzz/record-fuzz
 fuzz_common = tests/fuzz/file.c tests/fuzz/file.h tests/fuzz/fuzz.h
 tests_fuzz_gguf_fuzz_SOURCES = tests/fuzz/gguf-fuzz.c tests/fuzz/replay.c $(fuzz_common)
 tests_fuzz_safetensors_fuzz_SOURCES = tests/fuzz/safetensors-fuzz.c tests/fuzz/replay.c $(fuzz_common)
+tests_fuzz_chunk_fuzz_SOURCES = tests/fuzz/chunk-fuzz.c tests/fuzz/replay.c $(fuzz_common)
+tests_fuzz_record_fuzz_SOURCES = tests/fuzz/record-fuzz.c tests/fuzz/replay.c $(fuzz_common)
+tests_fuzz_extract_fuzz_SOURCES = tests/fuzz/extract-fuzz.c tests/fuzz/replay.c $(fuzz_common)
+tests_fuzz_extract_fuzz_CFLAGS = $(AM_CFLAGS) $(XML2_CFLAGS)
+tests_fuzz_extract_fuzz_LDADD = libcore.la $(XML2_LIBS) $(CMARK_LIBS)
 check_PROGRAMS += $(fuzz_tests)
 TESTS += $(fuzz_tests)
 EXTRA_DIST += tests/fuzz/gguf tests/fuzz/safetensors
+EXTRA_DIST += tests/fuzz/chunk tests/fuzz/extract tests/fuzz/record
 
 FUZZ_SECONDS = 60
 FUZZ_SAN = address,undefined -fno-sanitize-recover=undefined
-FUZZ_CC = clang -std=gnu11 -g -O1 -DHAVE_CONFIG_H -I. $(AM_CPPFLAGS) $(filter-out -fsanitize%,$(AM_CFLAGS)) -Wno-error
+FUZZ_CC = clang -std=gnu11 -g -O1 -DHAVE_CONFIG_H -I. $(AM_CPPFLAGS) $(filter-out -fsanitize%,$(AM_CFLAGS)) $(XML2_CFLAGS) -Wno-error
 check-fuzz: libcore.la
 	$(AM_V_at)rm -rf fuzz/obj && mkdir -p fuzz/obj
 	$(AM_V_at)for f in $(filter-out base/kern%,$(filter %.c,$(libcore_la_SOURCES))); do \
@@ -56,7 +63,7 @@ check-fuzz: libcore.la
 	$(AM_V_at)for t in $(fuzz_tests); do n=`basename $$t -fuzz`; \
 		mkdir -p fuzz/$$n && \
 		$(FUZZ_CC) -fsanitize=fuzzer,$(FUZZ_SAN) $(srcdir)/$$t.c $(srcdir)/tests/fuzz/file.c \
-			fuzz/core.a .libs/libcore.a $(filter-out %.la,$(libcore_la_LIBADD)) -o $$t-libfuzzer && \
+			fuzz/core.a .libs/libcore.a $(filter-out %.la,$(libcore_la_LIBADD)) $(XML2_LIBS) $(CMARK_LIBS) -o $$t-libfuzzer && \
 		./$$t-libfuzzer -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=fuzz/ \
 			fuzz/$$n $(srcdir)/tests/fuzz/$$n || exit 1; done
 .PHONY: check-fuzz

@@ -32,12 +32,15 @@ int extract_run(struct doc *d, const struct input *in)
 		return err_set(RAG_EFORMAT, "damaged PDF: no %%PDF- in the first 1024 bytes");
 	}
 	rc = charset_decode(&s, &n, &tmp, d->warning, sizeof(d->warning), charset, in->data, in->len);
-	if (rc)
-		return rc;
-	d->kind = kind;
-	if (kind == KIND_MARKDOWN)
-		return extract_markdown(d, s, n);
-	if (kind == KIND_HTML)
-		return extract_html(d, s, n);
-	return extract_text(d, s, n);
+	if (!rc) {
+		d->kind = kind;
+		if (kind == KIND_MARKDOWN)
+			rc = extract_markdown(d, s, n);
+		else if (kind == KIND_HTML)
+			rc = extract_html(d, s, n);
+		else
+			rc = extract_text(d, s, n);
+	}
+	buf_release(&tmp);
+	return rc;
 }

@@ -218,5 +218,8 @@ int extract_markdown(struct doc *d, const char *s, size_t n)
 			rc = leaf(d, node);
 		}
 	}
-	return rc;	/* the process ends: nothing is freed */
+	cmark_iter_free(it);
+	cmark_node_free(root);
+	cmark_parser_free(parser);
+	return rc;
 }

@@ -36,7 +36,7 @@ struct kern_acts {
 	size_t k, n;		/* values a column, columns */
 	size_t block;		/* 32 or 256 */
 	int8_t *q;		/* (group, k/32, w, 32) */
-	float *d;		/* (group, k/block, w) */
+	float *d;		/* (group, k/block, w); NaN where a value is not finite */
 	int32_t *sum;		/* block 32: (group, k/32, w) */
 	int16_t *sums;		/* block 256: (group, k/256, w, 24): 16 sums of 16, 8 of 32 */
 };

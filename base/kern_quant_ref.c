@@ -75,11 +75,15 @@ static void ref_quant(struct kern_acts *a, const float *x, size_t ldx, size_t gr
 			const float *v = x + (base + c) * ldx + b * a->block;
 			size_t at = base * n_blocks + b * w + c;
 			float max = 0, inv;
+			bool finite = true;
 
-			for (size_t i = 0; i < a->block; i++)
+			for (size_t i = 0; i < a->block; i++) {
 				max = fabsf(v[i]) > max ? fabsf(v[i]) : max;
-			a->d[at] = max / 127;
-			/* What is too small to have an inverse is 0; and so is infinity. */
+				finite &= isfinite(v[i]) != 0;
+			}
+			/* What is no number must stay seen; what is too small to have an
+			 * inverse is 0. */
+			a->d[at] = finite ? max / 127 : NAN;
 			inv = max > 1e-30f ? 127 / max : 0;
 			for (size_t s = 0; s < n32; s++) {
 				int8_t *q = a->q + base * a->k + (b * n32 + s) * w * QK + c * QK;

@@ -14,6 +14,11 @@
 #include "base/kern.h"
 #include "base/kern_quant_blocks.h"
 
+#include <math.h>
+
+#ifndef FETCH_HINT
+#define FETCH_HINT _MM_HINT_T1
+#endif
 #define INLINE static inline __attribute__((always_inline))
 
 /* ---- bytes out of blocks ---- */
@@ -131,14 +136,25 @@ INLINE void eight_rows(const uint8_t *out[8], const uint8_t *w, size_t row, size
 
 /* ---- one column ---- */
 
+/* Eight rows side by side are more streams than the hardware follows well; they
+ * lie one behind the other, so while these are read, n bytes an iteration, the
+ * next eight are fetched in one sweep. */
+INLINE void fetch_ahead(const uint8_t *next, size_t b, size_t n)
+{
+	for (size_t i = 0; i < n; i += 64)
+		_mm_prefetch((const char *)(next + b * n + i), FETCH_HINT);
+}
+
 INLINE __m256 column32(enum kern_q type, const uint8_t *const p[8], const struct kern_acts *a)
 {
 	size_t bytes = kq_bytes(type);
+	const uint8_t *next = p[0] + 8 * (a->k / QK) * bytes;
 	__m256 acc = _mm256_setzero_ps();
 
 	for (size_t b = 0; b < a->k / QK; b++) {
 		__m256i x = _mm256_load_si256((const void *)(a->q + b * QK)), s[8], sum;
 
+		fetch_ahead(next, b, 8 * bytes);
 #pragma GCC unroll 8
 		for (int i = 0; i < 8; i++)
 			s[i] = dot32(unpack(type, p[i] + b * bytes, 0), x, is_signed(type));
@@ -191,11 +207,14 @@ INLINE void row256(__m256i *isum, __m256i *imin, enum kern_q type, const uint8_t
 INLINE __m256 column256(enum kern_q type, const uint8_t *const p[8], const struct kern_acts *a)
 {
 	size_t bytes = kq_bytes(type), d = kq_d_at(type);
+	const uint8_t *next = p[0] + 8 * (a->k / QKK) * bytes;
 	__m256 acc = _mm256_setzero_ps();
 
 	for (size_t b = 0; b < a->k / QKK; b++) {
 		__m256i sums = load32((const void *)(a->sums + b * 24)), s[8], t[8];
 		__m256 da = _mm256_set1_ps(a->d[b]);
+
+		fetch_ahead(next, b, 8 * bytes);
 
 		for (int i = 0; i < 8; i++)
 			row256(&s[i], &t[i], type, p[i] + b * bytes, a->q + b * QKK, sums);
@@ -600,13 +619,18 @@ INLINE void quant_block(struct kern_acts *a, const float *v, size_t block, int8_
 	const __m256 abs = _mm256_castsi256_ps(_mm256_set1_epi32(0x7FFFFFFF));
 	const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
 	const __m256i ones8 = _mm256_set1_epi8(1), ones16 = _mm256_set1_epi16(1);
-	__m256 m = _mm256_setzero_ps(), scale;
+	const __m256 zero = _mm256_setzero_ps();
+	__m256 m = zero, nan = zero, scale;
 	float max;
 
-	for (size_t i = 0; i < block; i += 8)
-		m = _mm256_max_ps(_mm256_and_ps(_mm256_loadu_ps(v + i), abs), m);
+	for (size_t i = 0; i < block; i += 8) {
+		__m256 x = _mm256_loadu_ps(v + i);
+
+		m = _mm256_max_ps(_mm256_and_ps(x, abs), m);
+		nan = _mm256_fmadd_ps(x, zero, nan);	/* what is no finite number stays seen */
+	}
 	max = max_lane(m);
-	a->d[at] = max / 127;
+	a->d[at] = _mm256_movemask_ps(_mm256_cmp_ps(nan, nan, _CMP_UNORD_Q)) ? NAN : max / 127;
 	scale = _mm256_set1_ps(max > 1e-30f ? 127 / max : 0);
 	for (size_t s = 0; s < block / QK; s++, v += QK, q += step) {
 		__m256i i0 = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(v), scale));

@@ -10,6 +10,7 @@
 #include "model/weights.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -32,6 +33,7 @@ struct decoder_run {
 	const struct decoder *d;
 	struct par *par;		/* borrowed */
 	size_t n_ctx, len;
+	atomic_bool broken;		/* a query or key of this micro-batch is no number */
 	int32_t *tokens;		/* (n_ctx) */
 	struct kv kv;
 	struct matmul m;
@@ -296,6 +298,12 @@ static void rotate(float *v, const struct weights *w, const float *cos, const fl
 	}
 }
 
+/* A NaN or an infinity anywhere makes the sum one. */
+static bool all_finite(const struct decoder *d, const float *v, size_t n)
+{
+	return isfinite(d->kern->dot(v, v, n));
+}
+
 struct place {
 	struct decoder_run *r;
 	size_t layer, n, pos;
@@ -319,6 +327,9 @@ static void place_piece(void *arg, size_t piece, int thread)
 			rotate(q + h * dim, w, cos, sin);
 		for (size_t h = 0; h < w->n_kv; h++)
 			rotate(k + h * dim, w, cos, sin);
+		/* A softmax need not pass a NaN on. */
+		if (!all_finite(r->d, q, w->n_head * dim) || !all_finite(r->d, k, w->n_kv * dim))
+			atomic_store(&r->broken, true);
 		kv_store(&r->kv, a->layer, a->pos + t, k, r->v + t * w->n_kv * dim);
 	}
 }
@@ -368,18 +379,33 @@ static void run_layer(struct decoder_run *r, size_t layer, size_t n, size_t pos,
 	matmul_apply(&r->m, &out_down, 1);
 }
 
+/* Logits (wanted, vocab) of the last tokens of a micro-batch. */
+static void predict(float *logits, struct decoder_run *r, size_t n, size_t wanted)
+{
+	const struct weights *w = &r->d->w;
+	const struct linear *output[] = { &w->output };
+	struct matmul_out out = { &w->output, logits, w->n_vocab, false };
+
+	matmul_input(&r->m, r->x + (n - wanted) * w->dim, wanted, w->dim, r->normed, w->out_norm,
+		     w->eps, output, 1);
+	matmul_apply(&r->m, &out, 1);
+	for (size_t t = 0; t < wanted; t++)
+		if (!all_finite(r->d, logits + t * w->n_vocab, w->n_vocab))
+			atomic_store(&r->broken, true);
+}
+
 /* A micro-batch; logits (wanted, vocab) of its last tokens. */
 static int run_batch(float *logits, struct decoder_run *r, const int32_t *ids, size_t n, size_t pos,
 		     size_t wanted, const struct progress *p, uint64_t done, uint64_t total)
 {
 	const struct weights *w = &r->d->w;
-	const struct linear *output[] = { &w->output };
 	size_t row = dtype_row_bytes(w->embd->type, w->dim);
 
 	for (size_t t = 0; t < n; t++)
 		dequant_row(r->x + t * w->dim, w->embd->type,
 			    (const char *)w->embd->data + (size_t)ids[t] * row, w->dim);
 	angles(r, n, pos);
+	atomic_store(&r->broken, false);
 	for (size_t i = 0; i < w->n_layer; i++) {
 		int rc = progress_tick(p, "read", NULL, done + n * i / w->n_layer, total);
 
@@ -387,18 +413,14 @@ static int run_batch(float *logits, struct decoder_run *r, const int32_t *ids, s
 			return rc;
 		run_layer(r, i, n, pos, i + 1 < w->n_layer ? n : wanted);
 	}
-	if (!wanted)
-		return RAG_OK;
-	matmul_input(&r->m, r->x + (n - wanted) * w->dim, wanted, w->dim, r->normed, w->out_norm,
-		     w->eps, output, 1);
-	matmul_apply(&r->m, &(struct matmul_out){ &w->output, logits, w->n_vocab, false }, 1);
-	for (size_t t = 0; t < wanted; t++) {	/* a NaN or infinity anywhere makes the sum one */
-		const float *l = logits + t * w->n_vocab;
-
-		if (!isfinite(r->d->kern->dot(l, l, w->n_vocab)))
-			return err_set(RAG_EFORMAT, "'%s' computes what is no number: broken weights",
-				       gguf_path(r->d->g));
-	}
+	for (size_t t = n - wanted; t < n; t++)
+		if (!all_finite(r->d, r->x + t * w->dim, w->dim))
+			atomic_store(&r->broken, true);
+	if (wanted)
+		predict(logits, r, n, wanted);
+	if (atomic_load(&r->broken))
+		return err_set(RAG_EFORMAT, "'%s' computes what is no number: broken weights",
+			       gguf_path(r->d->g));
 	return RAG_OK;
 }
 

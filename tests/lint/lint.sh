@@ -199,13 +199,13 @@ rule_left_overs() {
 
 # A source that no local.mk names is dead.
 rule_listed() {
-	cat "$1"/Makefile.am "$1"/*/local.mk 2> /dev/null | tr -s ' \t\\' '\n\n\n' > "$work/named"
+	cat "$1"/Makefile.am "$1"/*/local.mk "$1"/*/*/local.mk 2> /dev/null | tr -s ' \t\\' '\n\n\n' > "$work/named"
 	for f in $(c_files "$1") $(test_files "$1"); do
 		grep -qxF -e "$f" -e "${f%.*}" "$work/named" || echo "$f: no local.mk names it"
 	done
 }
 
-rules='floors programs fences library_calls getenv alloc unsafe size tabs first_lines places left_overs'
+rules='floors programs fences library_calls getenv alloc unsafe size tabs first_lines places left_overs listed'
 
 # A tree that breaks no rule, and one more file: plant FILE TEXT.
 plant() {

@@ -516,6 +516,8 @@ static int check_hidden(struct check *c, const MDB_val *key, const MDB_val *val)
 
 	if (rc)
 		return survive(c, rc, "hidden range", first);
+	if (h.staged && (!span_of(c, first) || !span_of(c, first)->limbo))
+		fault(c, "hidden range %llu is of a stage that is none", (unsigned long long)first);
 	if (first + h.n > c->v->tx.st.next_chunk)
 		return fault(c, "hidden range %llu ends beyond what was given", (unsigned long long)first);
 	for (uint64_t id = first; id < first + h.n; id++) {

@@ -235,6 +235,26 @@ static int version_of(struct store_snap *v, int doc, bool *whole)
 	return version;
 }
 
+/* Nothing of a dead writer's is left. */
+static bool swept(struct store *s)
+{
+	struct store_snap *v;
+	MDB_cursor *c;
+	MDB_val key, val;
+	bool empty;
+
+	if (store_snap(&v, s))
+		return false;
+	if (tx_cursor(&c, &v->tx, DB_LIMBO)) {
+		store_snap_end(v);
+		return false;
+	}
+	empty = tx_seek(&key, &val, &v->tx, c, MDB_FIRST) == RAG_ENOENT;
+	mdb_cursor_close(c);
+	store_snap_end(v);
+	return empty;
+}
+
 /* Opens what the dead writer left; takes the outcome of the pending operation as known. */
 static bool judge(const char *what)
 {
@@ -286,6 +306,7 @@ static bool judge(const char *what)
 	good &= !store_write_begin(&w, s);
 	if (good) {
 		store_write_end(w);
+		good &= swept(s);
 		good &= store_verify(s, print_line, NULL) == RAG_OK;
 	}
 	store_close(s);

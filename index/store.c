@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -420,12 +421,14 @@ static void store_free(struct store *s)
 	pthread_rwlock_destroy(&s->map_lock);
 	pthread_mutex_destroy(&s->seen_lock);
 	mem_free(s->seen);
+	mem_free(s->lock_path);
 	mem_free(s->dir);
 	mem_free(s);
 }
 
 static int env_try(struct store *s, unsigned flags, size_t map)
 {
+	MDB_envinfo info;
 	int rc = mdb_env_create(&s->env);
 
 	if (!rc)
@@ -436,11 +439,13 @@ static int env_try(struct store *s, unsigned flags, size_t map)
 		rc = mdb_env_set_mapsize(s->env, map);
 	if (!rc)
 		rc = mdb_env_open(s->env, s->dir, flags | MDB_NOTLS, 0644);
+	if (!rc)
+		rc = mdb_env_info(s->env, &info);
 	if (rc) {
 		mdb_env_close(s->env);	/* as LMDB wants it after a failed open */
 		s->env = NULL;
 	} else {
-		s->map_bytes = map;
+		s->map_bytes = info.me_mapsize;	/* more, where the file is larger already */
 	}
 	return rc;
 }
@@ -633,6 +638,18 @@ static struct store *find(const char *dir)
 	return NULL;
 }
 
+static int lock_name(struct store *s)
+{
+	static const char name[] = "/writer.lock";
+	char path[PATH_MAX + sizeof(name)];
+
+	if (!realpath(s->dir, path))
+		return err_set(RAG_EIO, "cannot open store '%s': %s", s->dir, strerror(errno));
+	memcpy(path + strlen(path), name, sizeof(name));
+	s->lock_path = mem_strdup(path);
+	return s->lock_path ? RAG_OK : RAG_ENOMEM;
+}
+
 static int open_new(struct store **out, const char *dir, const struct store_opts *o)
 {
 	struct store *s = mem_calloc(1, sizeof(*s));
@@ -647,6 +664,8 @@ static int open_new(struct store **out, const char *dir, const struct store_opts
 	s->pid = getpid();
 	s->dir = mem_strdup(dir);
 	rc = s->dir ? env_open(s, o) : RAG_ENOMEM;
+	if (!rc)
+		rc = lock_name(s);
 	if (!rc)
 		rc = check_length(s);
 	if (rc)

@@ -45,7 +45,8 @@ struct store {
 	dev_t dev;
 	ino_t ino;
 	pid_t pid;
-	char *dir;
+	char *dir;			/* owned, as given */
+	char *lock_path;		/* owned, absolute: the process may go elsewhere */
 	MDB_env *env;
 	MDB_dbi dbi[DB_COUNT];
 	bool read_only;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -17,12 +16,11 @@
 
 static int lock_take(int *out, const struct store *s)
 {
-	char path[PATH_MAX], pid[32];
+	const char *path = s->lock_path;
+	char pid[32];
 	ssize_t n;
-	int fd;
+	int fd, dead;
 
-	if (snprintf(path, sizeof(path), "%s/writer.lock", s->dir) >= (int)sizeof(path))
-		return err_set(RAG_EINVAL, "name of a store too long");
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return err_set(errno == EACCES || errno == EROFS || errno == EPERM ? RAG_EDENIED :
@@ -41,6 +39,7 @@ static int lock_take(int *out, const struct store *s)
 		return err_set(RAG_EIO, "cannot lock '%s': %s", path, strerror(e));
 	}
 	*out = fd;
+	mdb_reader_check(s->env, &dead);	/* killed readers would keep old pages for ever */
 	n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
 	if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) != n)
 		return RAG_OK;		/* it is for people: nothing depends on it */

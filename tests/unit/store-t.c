@@ -79,6 +79,7 @@ static void test_open(void)
 	snprintf(path, sizeof(path), "%s/data.mdb", dir);
 	ok(access(path, F_OK) < 0, "and nothing is left in it");
 	is_int(store_open(&s, dir, &make), RAG_OK, "until it is made one");
+	is_str(store_dir(s), dir, "under its name");
 	is_int(store_open(&again, dir, NULL), RAG_OK, "opened twice in a process");
 	ok(s == again, "it is the same");
 	store_close(again);
@@ -97,6 +98,24 @@ static void test_open(void)
 	is_int(store_open(&s, "", NULL), RAG_EINVAL, "nor is nothing");
 	rm_tree(dir);
 	is_int(store_open(&s, "/nowhere/at/all", &make), RAG_EIO, "the parent must exist");
+}
+
+/* A relative name stays good when the process goes elsewhere. */
+static void test_relative(void)
+{
+	char dir[128], cwd[4096];
+	struct store *s;
+	struct store_writer *w;
+
+	strcpy(dir, tmp_dir());
+	ok(getcwd(cwd, sizeof(cwd)) && !mkdir(dir, 0777) && !chdir(dir), "in another directory");
+	is_int(open_pair(&s, &w, "here", 0), RAG_OK, "a store is made");
+	store_write_end(w);
+	is_int(chdir(cwd), 0, "and left");
+	is_int(store_write_begin(&w, s), RAG_OK, "it can still be written");
+	store_write_end(w);
+	store_close(s);
+	rm_tree(dir);
 }
 
 static void test_life(void)
@@ -697,6 +716,7 @@ static void test_flipped(void)
 int main(void)
 {
 	test_open();
+	test_relative();
 	test_life();
 	test_shared();
 	test_large();

@@ -10,6 +10,6 @@ while IFS= read -r line; do
 	run bash -c "$line"
 	is "$code" 0 "$line"
 	[ "$code" = 0 ] || printf '%s\n' "$err" | sed 's/^/# /'
-done < <(sed -n '/^\.SH EXAMPLES/,/^\.fi/p' doc/ragstone.1 | grep '^ragstone ')
+done < <(sed -n '/^\.SH EXAMPLES/,/^\.fi/p' doc/ragstone.1 | sed 's/\\\\-/-/g' | grep '^ragstone ')
 cd "$here" || exit 1
 tap_done

@@ -1,3 +1,4 @@
+EXTRA_DIST += ingest/README.md
 libcore_la_SOURCES += \
 	ingest/batch.c ingest/batch.h \
 	ingest/chunk.c ingest/chunk.h \

@@ -3,6 +3,7 @@
 #include "ingest/pipeline.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -59,6 +60,21 @@ static int start_bytes(bool *busy, struct run *r, struct job *j, const char *typ
 	return rc;
 }
 
+/* What the extractor may know a file by: of a URL the last part of its path. */
+static void source_name(char *out, size_t size, const struct source *s)
+{
+	const char *base = run_base_name(s->path);
+	size_t n = strlen(base);
+
+	if (s->kind == SOURCE_URL) {
+		n = strcspn(s->path, "?#");
+		for (base = s->path + n; base > s->path && base[-1] != '/'; base--)
+			;
+		n = (size_t)(s->path + n - base);
+	}
+	snprintf(out, size, "%.*s", n < size ? (int)n : (int)size - 1, base);
+}
+
 static uint64_t limit_of(const struct run *r)
 {
 	return r->o->max_bytes ? r->o->max_bytes : INGEST_MAX_BYTES;
@@ -68,6 +84,7 @@ static int start_source(struct run *r, const struct source *s, int attempt)
 {
 	struct job j = { .src = s, .file.fd = -1, .attempt = attempt };
 	const char *uri = s->uri ? s->uri : "stdin:";
+	char name[NAME_MAX + 1];
 	bool busy = false;
 	int rc;
 
@@ -85,8 +102,9 @@ static int start_source(struct run *r, const struct source *s, int attempt)
 			return RAG_ENOMEM;
 	}
 	rc = source_open(&j.file, s, limit_of(r), r->o->allow_private, &r->progress);
+	source_name(name, sizeof(name), s);
 	if (!rc)
-		rc = start_bytes(&busy, r, &j, j.file.type, run_base_name(s->path));
+		rc = start_bytes(&busy, r, &j, j.file.type, name);
 	if (busy) {
 		r->job[(r->first + r->n_jobs++) % RUN_AHEAD] = j;
 		return RAG_OK;

@@ -4,3 +4,4 @@ libcore_la_SOURCES += \
 	generator/prompt.c generator/prompt.h \
 	generator/sample.c generator/sample.h \
 	generator/template.c generator/template.h
+EXTRA_DIST += generator/README.md

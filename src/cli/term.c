@@ -49,6 +49,9 @@ int cli_bar(void *arg, const struct rag_progress *p)
 
 	if (!c->err_tty || c->quiet)
 		return 0;
+	/* Streamed text shows where it is, and a bar would wipe its line. */
+	if (c->out_tty && !strcmp(p->stage, "decode"))
+		return 0;
 	if (!stage || strcmp(stage, p->stage)) {
 		stage = p->stage;
 		started = t;

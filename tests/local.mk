@@ -13,7 +13,7 @@ unit_tests += tests/kern/float-t tests/kern/quant-t tests/unit/decoder-t
 unit_tests += tests/unit/sample-t tests/unit/evidence-t tests/unit/template-t tests/unit/prompt-t tests/unit/answer-t
 unit_tests += tests/unit/utf8-t tests/unit/regex-t tests/unit/text-t tests/unit/tok-t \
 	tests/unit/tokfile-t
-unit_tests += tests/unit/chunk-t tests/unit/extract-t tests/unit/file-t tests/unit/http-t tests/unit/pipeline-t tests/unit/source-t
+unit_tests += tests/unit/chunk-t tests/unit/confine-t tests/unit/extract-t tests/unit/file-t tests/unit/http-t tests/unit/pipeline-t tests/unit/source-t
 unit_tests += tests/unit/gguf-t tests/unit/quant-t tests/unit/safetensors-t
 unit_tests += tests/unit/judged-t tests/unit/metrics-t tests/unit/retrieval-t
 unit_tests += tests/unit/codec-t tests/unit/filter-t tests/unit/search-t tests/unit/store-t tests/unit/vectors-t
@@ -37,6 +37,9 @@ EXTRA_DIST += $(shell_tests) tests/tap.sh tests/coverage.awk
 # (clang) looks for more, FUZZ_SECONDS for each, and keeps what it finds in fuzz/NAME; the kernels
 # stay as the compiler of the build made them.
 fuzz_tests = tests/fuzz/gguf-fuzz tests/fuzz/safetensors-fuzz
+tests_unit_confine_t_SOURCES = tests/unit/confine-t.c src/extract/confine.c src/extract/confine.h
+tests_unit_confine_t_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS)
+tests_unit_confine_t_LDADD = libcore.la $(SECCOMP_LIBS)
 fuzz_tests += tests/fuzz/chunk-fuzz tests/fuzz/extract-fuzz tests/fuzz/record-fuzz
 fuzz_common = tests/fuzz/file.c tests/fuzz/file.h tests/fuzz/fuzz.h
 tests_fuzz_gguf_fuzz_SOURCES = tests/fuzz/gguf-fuzz.c tests/fuzz/replay.c $(fuzz_common)

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/utf8.h"
 #include "generator/evidence.h"
 #include "generator/prompt.h"
@@ -74,13 +75,25 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* The text being decoded: what the caller has seen, and the bytes held back:
- * half a character, or blanks that are only shown when something follows. */
+/* Where the sentences of a streamed answer may find support. */
+struct ground {
+	const char *question;
+	const struct passage *passages;
+	const size_t *used;
+	size_t n_used;
+};
+
+/* The text being decoded, and the bytes held back: half a character, or blanks
+ * that only count when something follows. */
 struct stream {
 	struct buf text, held;
 	bool trim;	/* no blanks at either end */
 	bool stopped;	/* the callback asked to */
 	const struct answer_opts *opts;
+	const struct ground *ground;	/* NULL: shown as it comes, without markers */
+	size_t shown;		/* bytes of text that the caller has seen */
+	size_t n_marked;	/* sentences that are over */
+	bool open;		/* one of them is supported: from there on the rest streams */
 };
 
 static bool blank(char c)
@@ -103,11 +116,113 @@ static size_t unfinished(const char *s, size_t n)
 	return 0;
 }
 
+/* " [2][1]": the passages behind one sentence, each once, by strength. */
+static int add_marks(struct buf *out, const struct support *s, size_t n, const size_t *used,
+		     size_t n_used)
+{
+	int rc = RAG_OK;
+
+	for (size_t i = 0; !rc && i < n; i++) {
+		size_t number = 0, before = 0;
+
+		while (number < n_used && used[number] != s[i].passage)
+			number++;
+		while (before < i && s[before].passage != s[i].passage)
+			before++;
+		if (before == i)
+			rc = buf_addf(out, "%s[%zu]", i ? "" : " ", number + 1);
+	}
+	return rc;
+}
+
+int answer_mark(struct buf *out, const struct answer *a)
+{
+	size_t at = 0, i = 0;
+	int rc = RAG_OK;
+
+	while (!rc && i < a->n_support) {
+		size_t end = a->support[i].sentence_end, first = i;
+
+		while (i < a->n_support && a->support[i].sentence_end == end)
+			i++;
+		rc = buf_add(out, a->text + at, end - at);
+		if (!rc)
+			rc = add_marks(out, a->support + first, i - first, a->used, a->n_used);
+		at = end;
+	}
+	return rc ? rc : buf_adds(out, a->text + at);
+}
+
+static void show(struct stream *s, const char *text, size_t n)
+{
+	if (n && s->opts->token(s->opts->token_arg, text, n))
+		s->stopped = true;
+}
+
+static bool refuses(const char *text);
+
+/* The sentence that ends at `end` is over: its markers, when it has any. */
+static int sentence_over(struct stream *s, size_t end)
+{
+	const struct ground *g = s->ground;
+	struct support *support = NULL;
+	struct buf marks = BUF_INIT;
+	size_t n = 0, first;
+	int rc;
+
+	rc = evidence_find(&support, &n, g->question, s->text.data, end, g->passages, g->used,
+			   g->n_used, EVIDENCE_MIN);
+	first = n;
+	while (first && support[first - 1].sentence_end == end)
+		first--;
+	if (!rc)
+		rc = add_marks(&marks, support + first, n - first, g->used, g->n_used);
+	if (!rc && marks.len && !s->open)
+		s->open = !refuses(s->text.data);
+	if (!rc && s->open) {
+		if (end > s->shown) {
+			show(s, s->text.data + s->shown, end - s->shown);
+			s->shown = end;
+		}
+		show(s, buf_str(&marks), marks.len);
+	}
+	buf_release(&marks);
+	mem_free(support);
+	return rc;
+}
+
+/*
+ * An answer without support is never shown, so nothing is until a sentence has
+ * some; from there on text streams as it comes, and each sentence's markers
+ * behind it as soon as the next one begins.
+ */
+static int stream_show(struct stream *s, bool end)
+{
+	struct text_spans spans = { 0 };
+	size_t over;
+	int rc = RAG_OK;
+
+	if (!s->opts->token || !s->text.len)
+		return RAG_OK;
+	if (s->ground) {
+		rc = text_sentences(&spans, s->text.data, s->text.len);
+		over = end ? spans.n : spans.n ? spans.n - 1 : 0;
+		for (; !rc && s->n_marked < over; s->n_marked++)
+			rc = sentence_over(s, spans.v[s->n_marked].end);
+		text_spans_release(&spans);
+	}
+	if (!rc && (s->open || !s->ground)) {
+		show(s, s->text.data + s->shown, s->text.len - s->shown);
+		s->shown = s->text.len;
+	}
+	return rc;
+}
+
 /* Passes on what is whole of the held bytes, the invalid replaced by U+FFFD. */
 static int stream_flush(struct stream *s, bool end)
 {
 	size_t tail = unfinished(buf_str(&s->held), s->held.len);
-	size_t n = s->held.len - tail, from = s->text.len, skip = 0;
+	size_t n = s->held.len - tail, skip = 0;
 	struct buf rest = BUF_INIT;
 	int rc;
 
@@ -117,7 +232,7 @@ static int stream_flush(struct stream *s, bool end)
 		while (skip < n && blank(s->held.data[skip]))
 			skip++;
 	if (!n)
-		return RAG_OK;
+		return end ? stream_show(s, true) : RAG_OK;
 	rc = utf8_repair(&s->text, s->held.data + skip, n - skip, NULL);
 	if (!rc && !end)
 		rc = buf_add(&rest, s->held.data + n, s->held.len - n);
@@ -125,10 +240,7 @@ static int stream_flush(struct stream *s, bool end)
 	if (!rc)
 		rc = buf_add(&s->held, buf_str(&rest), rest.len);
 	buf_release(&rest);
-	if (!rc && s->opts->token && s->text.len > from
-	    && s->opts->token(s->opts->token_arg, s->text.data + from, s->text.len - from))
-		s->stopped = true;
-	return rc;
+	return rc ? rc : stream_show(s, end);
 }
 
 /* The decoder's ticks are about one call; the caller's about the whole stage. */
@@ -354,6 +466,7 @@ int answer_make(struct answer *out, struct answerer *a, const char *question,
 {
 	struct passage *chosen = NULL;
 	size_t *which = NULL, n;
+	struct ground ground;
 	struct job j;
 	int rc;
 
@@ -374,10 +487,6 @@ int answer_make(struct answer *out, struct answerer *a, const char *question,
 				  turns, n_turns, budget(a, opts));
 		if (rc)
 			goto fail;
-		j.stream.trim = true;
-		rc = run(out, a, &j);
-		if (rc)
-			goto fail;
 		out->n_used = j.prompt.n_used;
 		for (size_t i = 0; i < out->n_used; i++)
 			j.prompt.used[i] = which[j.prompt.used[i]];
@@ -385,6 +494,12 @@ int answer_make(struct answer *out, struct answerer *a, const char *question,
 		j.prompt.used = NULL;
 		if (j.prompt.trimmed != SIZE_MAX)
 			out->trimmed = which[j.prompt.trimmed];
+		ground = (struct ground){ question, passages, out->used, out->n_used };
+		j.stream.ground = &ground;
+		j.stream.trim = true;
+		rc = run(out, a, &j);
+		if (rc)
+			goto fail;
 	}
 	rc = RAG_ENOMEM;
 	out->text = mem_strndup(buf_str(&j.stream.text), j.stream.text.len);

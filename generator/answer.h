@@ -11,6 +11,7 @@
 #ifndef RAG_GENERATOR_ANSWER_H
 #define RAG_GENERATOR_ANSWER_H
 
+#include "base/buf.h"
 #include "base/progress.h"
 #include "generator/sample.h"
 
@@ -41,7 +42,9 @@ struct answer_opts {
 	struct sample_opts sample;
 	int max_tokens;			/* of the answer */
 	float min_score;		/* passages below are not relevant: none left, abstain without decoding */
-	int (*token)(void *arg, const char *text, size_t len);	/* whole UTF-8; not 0: stop and keep */
+	/* Streamed text with its markers, whole UTF-8; not 0: stop and keep.  Starts when a
+	 * sentence has found support: an answer without any is never shown. */
+	int (*token)(void *arg, const char *text, size_t len);
 	void *token_arg;
 	const struct progress *progress;	/* stages "prefill", "decode" */
 };
@@ -78,6 +81,9 @@ int answer_make(struct answer *out, struct answerer *a, const char *question,
 		const struct passage *passages, size_t n_passages,
 		const struct turn *turns, size_t n_turns, const struct answer_opts *opts);
 void answer_release(struct answer *a);
+/* Appends the text with the numbers of the passages that support each sentence
+ * behind it ("[1]": the first of used), as it was streamed. */
+int answer_mark(struct buf *out, const struct answer *a);
 
 /* The bare model: chat format around prompt unless raw. *out is a NUL-terminated string the caller frees by mem_free. */
 int answerer_generate(char **out, struct answerer *a, const char *prompt, bool raw,

@@ -156,30 +156,6 @@ static int number_of(const struct answer *a, size_t passage)
 	return 0;
 }
 
-/* "[1][2]" behind each supported sentence: each number once, in the order of strength. */
-static int mark(struct buf *out, const struct answer *a)
-{
-	size_t at = 0, i = 0;
-	int rc = RAG_OK;
-
-	while (!rc && i < a->n_support) {
-		size_t end = a->support[i].sentence_end, first = i;
-
-		rc = buf_add(out, a->text + at, end - at);
-		for (; !rc && i < a->n_support && a->support[i].sentence_end == end; i++) {
-			bool again = false;
-
-			for (size_t k = first; k < i; k++)
-				again = again || a->support[k].passage == a->support[i].passage;
-			if (!again)
-				rc = buf_addf(out, "%s[%d]", i == first ? " " : "",
-					      number_of(a, a->support[i].passage));
-		}
-		at = end;
-	}
-	return rc ? rc : buf_adds(out, a->text + at);
-}
-
 static int fill_passages(struct answer_box *b)
 {
 	const struct answer *a = &b->a;
@@ -243,7 +219,7 @@ static int fill(struct answer_box *b)
 	if (!rc)
 		rc = fill_citations(b);
 	if (!rc)
-		rc = mark(&marked, a);
+		rc = answer_mark(&marked, a);
 	if (!rc) {
 		b->marked = buf_detach(&marked);
 		rc = b->marked ? RAG_OK : RAG_ENOMEM;

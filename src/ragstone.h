@@ -229,7 +229,8 @@ struct rag_ask_opts {
 	int top_k;			/* 0: off */
 	double top_p, min_p;		/* 0: off */
 	uint64_t seed;
-	/* Streamed text as it is decoded, UTF-8 whole; not 0 stops the answer, which is kept. */
+	/* Streamed: the text with its [n] markers, UTF-8 whole.  Starts when a sentence has found
+	 * support: an answer without any is never shown.  Not 0 stops the answer, which is kept. */
 	int (*token)(void *arg, const char *text, size_t len);
 	void *token_arg;
 };

@@ -122,8 +122,8 @@ static void test_supported(struct rig *r)
 	ok(!strncmp(t + 23, "Rollo was the leader of the Normans.", 36), "that says so");
 	is_int((long long)r->out.answer_tokens, 4, "four tokens");
 	ok(r->out.prompt_tokens > 100 && r->out.cached_tokens == 0, "nothing was in the cache");
-	is_str(buf_str(&r->heard), r->out.text, "the stream was the answer");
-	ok(r->whole && r->calls == 4 && r->ticks > 4, "a call a word, and progress");
+	is_str(buf_str(&r->heard), "Rollo was the leader. [2]", "the stream was the answer with its passage's number");
+	ok(r->whole && r->ticks > 4, "in whole characters, with progress");
 }
 
 static void test_cache(struct rig *r)
@@ -159,10 +159,6 @@ static void test_cut(struct rig *r)
 	is_int(ask(r, question), RAG_OK, "two tokens at most");
 	ok(r->out.cut && !strcmp(r->out.text, "Rollo was"), "cut the answer");
 	r->opts.max_tokens = 64;
-	r->stop_after = 3;
-	is_int(ask(r, question), RAG_OK, "a callback that stops");
-	ok(r->out.cut && !strcmp(r->out.text, "Rollo was the"), "keeps what there is");
-	r->stop_after = 0;
 	r->cancel_stage = "decode";
 	r->cancel_at = 2;
 	is_int(ask(r, question), RAG_OK, "a cancel while decoding");
@@ -224,18 +220,48 @@ static void test_normans(void)
 	rig_close(&r);
 }
 
+/* Nothing is shown before a sentence has found support; then words as they come. */
+static void test_stream(void)
+{
+	const struct tiny t = {
+		TINY_CHATML, WORDS("Elephants", " fly.", " Rollo", " was", " the", " leader.", " Well", " done."),
+		-1, 2048,
+	};
+	struct buf marked = BUF_INIT;
+	struct rig r;
+
+	if (!ok(rig_open(&r, &t, 0) == RAG_OK, "a model of several sentences"))
+		return;
+	is_int(ask(&r, question), RAG_OK, "is asked");
+	is_str(buf_str(&r.heard), "Elephants fly. Rollo was the leader. [2] Well done.",
+	       "the marker is behind the sentence that has support");
+	is_int(answer_mark(&marked, &r.out), RAG_OK, "the whole answer is marked");
+	is_str(buf_str(&marked), buf_str(&r.heard), "as it was streamed");
+	ok(r.calls >= 4, "in pieces");
+	r.stop_after = 2;
+	is_int(ask(&r, question), RAG_OK, "a callback that stops");
+	ok(r.out.cut && !strcmp(r.out.text, "Elephants fly. Rollo was the leader. Well"),
+	   "keeps what there is");
+	buf_release(&marked);
+	rig_close(&r);
+}
+
 static void test_utf8(void)
 {
 	const struct tiny t = {
 		TINY_CHATML, WORDS("\n ", "caf\xc3", "\xa9 \xe2\x82", "\xac ", "\xff.", " \n", "\xf0\x9f"), -1, 2048,
 	};
+	char *text = NULL;
 	struct rig r;
 
 	ok(rig_open(&r, &t, 0) == RAG_OK, "a model that speaks in halves of characters");
 	is_int(ask(&r, question), RAG_OK, "is understood");
 	is_str(r.out.text, "caf\u00e9 \u20ac \ufffd.", "blanks and halves at the ends fall away");
-	is_str(buf_str(&r.heard), r.out.text, "in the stream, too");
-	ok(r.whole, "which never sees a half");
+	ok(r.out.abstained && !r.heard.len, "what has no support is not shown");
+	is_int(answerer_generate(&text, r.a, "Go", false, &r.opts), RAG_OK, "the bare model");
+	is_str(buf_str(&r.heard), text ? text : "", "shows it");
+	ok(r.whole, "without halves");
+	mem_free(text);
 	rig_close(&r);
 }
 
@@ -411,6 +437,7 @@ static void test_real(void)
 int main(void)
 {
 	test_normans();
+	test_stream();
 	test_utf8();
 	test_loop();
 	test_ignorance();

@@ -9,7 +9,7 @@ AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; builddir='$(builddir)'; export srcdir
 LDADD = libcore.la
 
 unit_tests = tests/unit/base-t tests/unit/json-t
-unit_tests += tests/kern/float-t tests/kern/quant-t tests/unit/decoder-t
+unit_tests += tests/kern/float-t tests/kern/quant-t tests/unit/decoder-t tests/unit/logits-t
 unit_tests += tests/unit/sample-t tests/unit/evidence-t tests/unit/template-t tests/unit/prompt-t tests/unit/answer-t
 unit_tests += tests/unit/utf8-t tests/unit/regex-t tests/unit/text-t tests/unit/tok-t \
 	tests/unit/tokfile-t
@@ -28,6 +28,7 @@ check-crash: tests/crash/store-t
 	$(AM_V_at)./tests/crash/store-t 600
 .PHONY: check-crash
 EXTRA_DIST += tests/golden/quant.py tests/golden/quant.txt
+EXTRA_DIST += tests/golden/logits.py tests/golden/logits.txt
 
 shell_tests = tests/lint/lint.sh tests/lint/corpora.sh \
 	tests/cli/usage-t.sh tests/cli/session-t.sh tests/cli/man-t.sh tests/cli/install-t.sh

@@ -92,17 +92,28 @@ static inline void kq_double(int8_t out[16], uint64_t eight)
 		out[2 * i] = out[2 * i + 1] = (int8_t)(eight >> (8 * i));
 }
 
+/* The scales and minima of Q4_K and Q5_K, a byte each: 6 bits, of which 4 + 4 lie
+ * in place and the other 8 in halves. */
+static inline void kq_six_bits(uint64_t *scales, uint64_t *minima, const uint8_t *b)
+{
+	uint32_t s = kq_u32(b + 4), t = kq_u32(b + 8), h = kq_u32(b + 12);
+	uint32_t s2 = (h & 0x0F0F0F0F) | (s >> 6 & 0x03030303) << 4;
+	uint32_t t2 = (h >> 4 & 0x0F0F0F0F) | (t >> 6 & 0x03030303) << 4;
+
+	*scales = (s & 0x3F3F3F3F) | (uint64_t)s2 << 32;
+	*minima = (t & 0x3F3F3F3F) | (uint64_t)t2 << 32;
+}
+
 static inline void kq_read_scales(struct kq_scales *out, enum kern_q type, const uint8_t *b)
 {
 	switch (type) {
 	case KERN_Q4_K:
-	case KERN_Q5_K: {	/* 6 bits each: 4 + 4 in place, the other 8 in halves */
-		uint32_t s = kq_u32(b + 4), t = kq_u32(b + 8), h = kq_u32(b + 12);
-		uint32_t s2 = (h & 0x0F0F0F0F) | (s >> 6 & 0x03030303) << 4;
-		uint32_t t2 = (h >> 4 & 0x0F0F0F0F) | (t >> 6 & 0x03030303) << 4;
+	case KERN_Q5_K: {
+		uint64_t eight, minima;
 
-		kq_double(out->s, (s & 0x3F3F3F3F) | (uint64_t)s2 << 32);
-		kq_double(out->t, (t & 0x3F3F3F3F) | (uint64_t)t2 << 32);
+		kq_six_bits(&eight, &minima, b);
+		kq_double(out->s, eight);
+		kq_double(out->t, minima);
 		break;
 	}
 	case KERN_Q2_K:

@@ -170,10 +170,31 @@ INLINE __m256 column32(enum kern_q type, const uint8_t *const p[8], const struct
 	return acc;
 }
 
-/* 16 scales of a byte as 16-bit numbers. */
-INLINE __m256i scales16(const int8_t *s)
+/* kq_read_scales() without a way through memory, widened to 16 bits. */
+INLINE void scales16(__m256i *s, __m256i *t, enum kern_q type, const uint8_t *b)
 {
-	return _mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)s));
+	__m128i v, m = _mm_setzero_si128();
+
+	if (type == KERN_Q4_K || type == KERN_Q5_K) {
+		uint64_t scales, minima;
+
+		kq_six_bits(&scales, &minima, b);
+		v = _mm_cvtsi64_si128((long long)scales);
+		m = _mm_cvtsi64_si128((long long)minima);
+		v = _mm_unpacklo_epi8(v, v);
+		m = _mm_unpacklo_epi8(m, m);
+	} else if (type == KERN_Q2_K) {
+		v = _mm_loadu_si128((const void *)b);
+		m = _mm_and_si128(_mm_srli_epi16(v, 4), _mm_set1_epi8(15));
+		v = _mm_and_si128(v, _mm_set1_epi8(15));
+	} else {
+		struct kq_scales k;
+
+		kq_read_scales(&k, type, b);
+		v = _mm_loadu_si128((const void *)k.s);
+	}
+	*s = _mm256_cvtepi8_epi16(v);
+	*t = _mm256_cvtepi8_epi16(m);
 }
 
 /* Row p's block: the integer sum (8 lanes that add up to it) and that of the minima. */
@@ -182,11 +203,9 @@ INLINE void row256(__m256i *isum, __m256i *imin, enum kern_q type, const uint8_t
 {
 	/* Of the scales of 16-bit, 8 in each half: scale 2 s in the lower half, 2 s + 1 above. */
 	const __m256i pick = _mm256_set_m128i(_mm_set1_epi16(0x0302), _mm_set1_epi16(0x0100));
-	struct kq_scales k;
-	__m256i all, part[2], acc = _mm256_setzero_si256();
+	__m256i all, minima, part[2], acc = _mm256_setzero_si256();
 
-	kq_read_scales(&k, type, p);
-	all = scales16(k.s);
+	scales16(&all, &minima, type, p);
 	part[0] = _mm256_permute2x128_si256(all, all, 0x00);
 	part[1] = _mm256_permute2x128_si256(all, all, 0x11);
 #pragma GCC unroll 8
@@ -197,7 +216,7 @@ INLINE void row256(__m256i *isum, __m256i *imin, enum kern_q type, const uint8_t
 		acc = add_madd(acc, two, _mm256_shuffle_epi8(part[s / 4], at));
 	}
 	if (kq_has_min(type))
-		*imin = _mm256_madd_epi16(scales16(k.t), sums);
+		*imin = _mm256_madd_epi16(minima, sums);
 	else
 		acc = _mm256_sub_epi32(acc, _mm256_mullo_epi32(_mm256_madd_epi16(all, sums),
 							       _mm256_set1_epi32(kq_offset(type))));

@@ -21,7 +21,7 @@
 
 struct answerer {
 	const struct decoder *d;		/* borrowed */
-	const struct chat_format *format;	/* static */
+	const struct chat_format *format;	/* static; NULL until needed */
 	struct decoder_run *run;		/* owned */
 	size_t context;
 	float *logits;				/* (vocab) owned */
@@ -30,18 +30,12 @@ struct answerer {
 int answerer_new(struct answerer **out, const struct decoder *d, struct par *par)
 {
 	struct answerer *a = mem_calloc(1, sizeof(*a));
-	const char *text;
-	size_t len = 0;
 	int rc;
 
 	if (!a)
 		return RAG_ENOMEM;
 	a->d = d;
 	a->context = decoder_context(d) < CONTEXT ? decoder_context(d) : CONTEXT;
-	text = decoder_template(d, &len);
-	rc = template_find(&a->format, text, len, decoder_tok(d), decoder_name(d));
-	if (rc)
-		goto fail;
 	a->logits = mem_calloc(decoder_vocab(d), sizeof(*a->logits));
 	if (!a->logits) {
 		rc = RAG_ENOMEM;
@@ -65,6 +59,18 @@ void answerer_free(struct answerer *a)
 		decoder_run_free(a->run);
 	mem_free(a->logits);
 	mem_free(a);
+}
+
+/* Not needed for a raw prompt, so that a base model can have one. */
+static int need_format(struct answerer *a)
+{
+	const char *text;
+	size_t len = 0;
+
+	if (a->format)
+		return RAG_OK;
+	text = decoder_template(a->d, &len);
+	return template_find(&a->format, text, len, decoder_tok(a->d), decoder_name(a->d));
 }
 
 static double now(void)
@@ -474,6 +480,8 @@ int answer_make(struct answer *out, struct answerer *a, const char *question,
 	rc = job_init(&j, a, opts);
 	if (!rc && empty(question))
 		rc = err_set(RAG_EINVAL, "the question is empty");
+	if (!rc)
+		rc = need_format(a);
 	if (rc)
 		goto fail;
 	rc = RAG_ENOMEM;
@@ -542,6 +550,8 @@ int answerer_generate(char **out, struct answerer *a, const char *prompt, bool r
 
 	if (!rc && !*prompt)
 		rc = err_set(RAG_EINVAL, "the prompt is empty");
+	if (!rc && !raw)
+		rc = need_format(a);
 	if (!rc)
 		rc = prompt_plain(&j.prompt, raw ? NULL : a->format, decoder_tok(a->d), prompt,
 				  budget(a, opts));

@@ -70,12 +70,12 @@ struct answer {
 	double seconds_prefill, seconds_decode;
 };
 
-/* RAG_EUNSUP when the model's chat template is none that we know ("unknown
- * chat template of 'NAME'").  d and par are borrowed and must outlive *out. */
+/* d and par are borrowed and must outlive *out. */
 int answerer_new(struct answerer **out, const struct decoder *d, struct par *par);
 void answerer_free(struct answerer *a);
 
-/* RAG_ELIMIT when the question alone does not fit the context, RAG_EINVAL for
+/* RAG_EUNSUP when the model's chat template is none that we know ("unknown
+ * chat template of 'NAME'"); RAG_ELIMIT when the question alone does not fit the context, RAG_EINVAL for
  * an empty one.  RAG_ECANCEL only before the first token is decoded. */
 int answer_make(struct answer *out, struct answerer *a, const char *question,
 		const struct passage *passages, size_t n_passages,

@@ -180,7 +180,17 @@ static int fill_passages(struct answer_box *b)
 	return RAG_OK;
 }
 
-static int fill_citations(struct answer_box *b)
+/* The page of the supporting words: a chunk may go over a page's end.  When the
+ * document was replaced meanwhile, the chunk's own page is the best we know. */
+static uint32_t page_of(struct store_snap *v, const struct search_hit *h, size_t at)
+{
+	uint32_t page = 0, line;
+
+	return h->page && !store_place(&page, &line, v, h->content, h->start + at) && page
+		       ? page : h->page;
+}
+
+static int fill_citations(struct answer_box *b, struct store_snap *v)
 {
 	const struct answer *a = &b->a;
 
@@ -198,7 +208,7 @@ static int fill_citations(struct answer_box *b)
 			return RAG_ENOMEM;
 		b->citation[i] = (struct rag_citation){
 			.n = number_of(a, s->passage), .doc = h->doc, .uri = h->uri,
-			.page = h->page, .start = h->start + s->start, .end = h->start + s->end,
+			.page = page_of(v, h, s->start), .start = h->start + s->start, .end = h->start + s->end,
 			.text = b->quote[i], .strength = s->strength,
 			.sentence_start = s->sentence_start, .sentence_end = s->sentence_end,
 		};
@@ -209,15 +219,19 @@ static int fill_citations(struct answer_box *b)
 	return RAG_OK;
 }
 
-static int fill(struct answer_box *b)
+static int fill(struct answer_box *b, struct rag *r)
 {
 	struct buf marked = BUF_INIT;
+	struct store_snap *v = NULL;
 	struct answer *a = &b->a;
 	int rc;
 
 	rc = fill_passages(b);
 	if (!rc)
-		rc = fill_citations(b);
+		rc = store_snap(&v, r->store);
+	if (!rc)
+		rc = fill_citations(b, v);
+	store_snap_end(v);
 	if (!rc)
 		rc = answer_mark(&marked, a);
 	if (!rc) {
@@ -278,7 +292,7 @@ static int ask(struct answer_box *b, struct rag *r, struct rag_chat *chat,
 	mem_free(passages);
 	if (!rc) {
 		b->model = mem_strdup(decoder_name(r->decoder));
-		rc = b->model ? fill(b) : RAG_ENOMEM;
+		rc = b->model ? fill(b, r) : RAG_ENOMEM;
 	}
 	if (!rc && chat && !b->a.abstained)
 		rc = remember(chat, question, b->a.text);

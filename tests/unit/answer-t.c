@@ -330,14 +330,19 @@ static void test_generate(void)
 static void test_template(void)
 {
 	struct tiny t = normans;
+	char *text = NULL;
 	struct rig r;
 
 	t.chat_template = "{{ messages }}";
-	is_int(rig_open(&r, &t, 0), RAG_EUNSUP, "an unknown template");
-	is_str(err_msg(), "unknown chat template of 'tiny'", "is refused by the model's name");
+	is_int(rig_open(&r, &t, 0), RAG_OK, "a model of an unknown template opens");
+	is_int(ask(&r, question), RAG_EUNSUP, "but answers nothing");
+	is_str(err_msg(), "unknown chat template of 'tiny'", "and is named");
+	is_int(answerer_generate(&text, r.a, "Who", false, &r.opts), RAG_EUNSUP, "nor a plain prompt");
+	is_int(answerer_generate(&text, r.a, "Who", true, &r.opts), RAG_OK, "a raw one needs no template");
+	mem_free(text);
 	rig_close(&r);
 	t.chat_template = NULL;
-	is_int(rig_open(&r, &t, 0), RAG_EUNSUP, "so is none");
+	ok(rig_open(&r, &t, 0) == RAG_OK && ask(&r, question) == RAG_EUNSUP, "so with no template at all");
 	rig_close(&r);
 }
 

@@ -191,11 +191,6 @@ int embed_open(struct embed **out, const char *path, struct par *par)
 	    (rc = read_prefix(e, path)) ||
 	    (rc = read_length(e, path)))
 		goto fail;
-	if (strcmp(tok_kind(e->tok), "wordpiece")) {
-		rc = err_set(RAG_EUNSUP, "'%s': a '%s' tokenizer with a BERT encoder", path,
-			     tok_kind(e->tok));
-		goto fail;
-	}
 	if (tok_vocab(e->tok) > encoder_shape(e->encoder)->vocab) {
 		rc = err_set(RAG_EFORMAT, "'%s': the tokenizer has %zu ids, the encoder %zu", path,
 			     tok_vocab(e->tok), encoder_shape(e->encoder)->vocab);

@@ -15,12 +15,13 @@ unit_tests += tests/unit/utf8-t tests/unit/regex-t tests/unit/text-t tests/unit/
 	tests/unit/tokfile-t
 unit_tests += tests/unit/chunk-t tests/unit/confine-t tests/unit/extract-t tests/unit/file-t tests/unit/http-t tests/unit/pipeline-t tests/unit/source-t
 unit_tests += tests/unit/gguf-t tests/unit/quant-t tests/unit/safetensors-t
+unit_tests += tests/unit/embed-t
 unit_tests += tests/unit/judged-t tests/unit/metrics-t tests/unit/retrieval-t
 unit_tests += tests/unit/codec-t tests/unit/filter-t tests/unit/search-t tests/unit/store-t tests/unit/vectors-t
 unit_tests += tests/crash/store-t tests/fault/store-t
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
-EXTRA_DIST += tests/tap.h tests/tiny.h
+EXTRA_DIST += tests/tap.h tests/tiny.h tests/tiny_bert.h
 EXTRA_DIST += tests/store_util.h
 
 # Hundreds of killed writers, where `make check` has some dozens.
@@ -29,6 +30,7 @@ check-crash: tests/crash/store-t
 .PHONY: check-crash
 EXTRA_DIST += tests/golden/quant.py tests/golden/quant.txt
 EXTRA_DIST += tests/golden/logits.py tests/golden/logits.txt
+EXTRA_DIST += tests/golden/embeddings.py tests/golden/embeddings.jsonl
 
 shell_tests = tests/lint/lint.sh tests/lint/corpora.sh \
 	tests/cli/usage-t.sh tests/cli/session-t.sh tests/cli/man-t.sh tests/cli/install-t.sh

@@ -392,8 +392,11 @@ static int score_query(struct judged_scores *sum, const struct judged *j, size_t
 		       judged_rank_fn fn, void *arg)
 {
 	const struct query *q = &j->queries[query];
-	size_t docs[JUDGED_DEPTH], n = 0;
-	int ranked[JUDGED_DEPTH], rc = fn(arg, query, docs, &n, JUDGED_DEPTH), *judged;
+	struct judged_hit hits[JUDGED_DEPTH];
+	double gains[JUDGED_DEPTH], found[JUDGED_DEPTH];
+	float scores[JUDGED_DEPTH];
+	size_t n = 0;
+	int rc = fn(arg, query, hits, &n, JUDGED_DEPTH), *judged;
 
 	if (rc)
 		return rc;
@@ -402,12 +405,19 @@ static int score_query(struct judged_scores *sum, const struct judged *j, size_t
 		return RAG_ENOMEM;
 	for (size_t i = 0; i < q->n; i++)
 		judged[i] = j->grades[q->first + i].grade;
-	for (size_t i = 0; i < n; i++)
-		ranked[i] = grade_of(j, q, docs[i]);
+	for (size_t i = 0; i < n; i++) {
+		int grade = grade_of(j, q, hits[i].doc);
+
+		gains[i] = grade > 0 ? grade : 0;
+		found[i] = grade > 0;
+		scores[i] = hits[i].score;
+	}
+	metrics_tied(gains, scores, n);
+	metrics_tied(found, scores, n);
 	sum->n_queries++;
-	sum->ndcg10 += metrics_ndcg(ranked, n, judged, q->n, 10);
-	sum->recall10 += metrics_recall(ranked, n, judged, q->n, 10);
-	sum->recall100 += metrics_recall(ranked, n, judged, q->n, 100);
+	sum->ndcg10 += metrics_ndcg(gains, n, judged, q->n, 10);
+	sum->recall10 += metrics_recall(found, n, judged, q->n, 10);
+	sum->recall100 += metrics_recall(found, n, judged, q->n, 100);
 	mem_free(judged);
 	return RAG_OK;
 }

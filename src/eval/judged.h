@@ -44,12 +44,19 @@ size_t judged_n_queries(const struct judged *j);	/* those without a relevant doc
 struct judged_doc judged_doc_at(const struct judged *j, size_t i);
 struct judged_query judged_query_at(const struct judged *j, size_t i);
 long judged_find(const struct judged *j, const char *doc_id);	/* its number; -1: none */
-/* Orders documents of equal score: by a hash of the id, so that a file which
- * lists the relevant ones first gains nothing. */
+/* Orders documents of equal score at the ranking's end, where not all fit: by
+ * a hash of the id, so that a file which lists the relevant ones first gains
+ * nothing.  Before it their order has no effect: see metrics.h. */
 uint64_t judged_tie(const struct judged *j, size_t doc);
 
-/* Sets docs[0 .. *n) to the best documents of a query, best first, each once; room for max. */
-typedef int (*judged_rank_fn)(void *arg, size_t query, size_t *docs, size_t *n, size_t max);
+struct judged_hit {
+	size_t doc;
+	float score;
+};
+
+/* Sets hits[0 .. *n) to the best documents of a query, best first, each once; room for max. */
+typedef int (*judged_rank_fn)(void *arg, size_t query, struct judged_hit *hits, size_t *n,
+			      size_t max);
 int judged_run(struct judged_scores *out, const struct judged *j, judged_rank_fn fn, void *arg,
 	       const struct progress *progress);
 

@@ -25,22 +25,39 @@ static double ideal(const int *judged, size_t n, size_t k)
 	return sum;
 }
 
-double metrics_ndcg(const int *ranked, size_t n, const int *judged, size_t n_judged, size_t k)
+double metrics_ndcg(const double *gains, size_t n, const int *judged, size_t n_judged, size_t k)
 {
 	double best = ideal(judged, n_judged, k), sum = 0;
 
 	for (size_t i = 0; i < n && i < k; i++)
-		sum += gain(ranked[i]) / log2((double)i + 2);
+		sum += gains[i] / log2((double)i + 2);
 	return best > 0 ? sum / best : 0;
 }
 
-double metrics_recall(const int *ranked, size_t n, const int *judged, size_t n_judged, size_t k)
+double metrics_recall(const double *found, size_t n, const int *judged, size_t n_judged, size_t k)
 {
-	size_t found = 0, relevant = 0;
+	double sum = 0;
+	size_t relevant = 0;
 
 	for (size_t i = 0; i < n && i < k; i++)
-		found += ranked[i] > 0;
+		sum += found[i];
 	for (size_t i = 0; i < n_judged; i++)
 		relevant += judged[i] > 0;
-	return relevant ? (double)found / (double)relevant : 0;
+	return relevant ? sum / (double)relevant : 0;
+}
+
+void metrics_tied(double *values, const float *scores, size_t n)
+{
+	size_t end;
+
+	for (size_t i = 0; i < n; i = end) {
+		double sum = 0;
+
+		for (end = i; end < n && scores[end] == scores[i]; end++)
+			sum += values[end];
+		for (size_t k = i; k < end; k++)
+			values[k] = sum / (double)(end - i);
+		if (end == i)	/* not a number: equals nothing, not even itself */
+			end++;
+	}
 }

@@ -279,7 +279,7 @@ static bool better(const struct run *r, size_t a, size_t b)
 	return x != y ? x < y : a < b;
 }
 
-static int rank(void *arg, size_t query, size_t *docs, size_t *n, size_t max)
+static int rank(void *arg, size_t query, struct judged_hit *hits, size_t *n, size_t max)
 {
 	struct run *r = arg;
 	size_t n_docs = judged_n_docs(r->set), found = 0;
@@ -289,15 +289,15 @@ static int rank(void *arg, size_t query, size_t *docs, size_t *n, size_t max)
 	for (size_t doc = 0; doc < n_docs; doc++) {
 		size_t at = found;
 
-		if (found == max && !better(r, doc, docs[max - 1]))
+		if (found == max && !better(r, doc, hits[max - 1].doc))
 			continue;
 		if (found < max)
 			found++;
 		else
 			at = max - 1;
-		for (; at > 0 && better(r, doc, docs[at - 1]); at--)
-			docs[at] = docs[at - 1];
-		docs[at] = doc;
+		for (; at > 0 && better(r, doc, hits[at - 1].doc); at--)
+			hits[at] = hits[at - 1];
+		hits[at] = (struct judged_hit){ doc, r->scores[doc] };
 	}
 	*n = found;
 	return RAG_OK;

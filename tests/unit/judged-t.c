@@ -49,20 +49,29 @@ static void put_all(void)
 }
 
 /* Ranks d2, d1, d0 for every query: documents 2, 0, 1. */
-static int rank(void *arg, size_t query, size_t *docs, size_t *n, size_t max)
+static int rank(void *arg, size_t query, struct judged_hit *hits, size_t *n, size_t max)
 {
 	unsigned *asked = arg;
 
 	*asked |= 1u << query;
 	*n = max < 3 ? max : 3;
 	for (size_t i = 0; i < *n; i++)
-		docs[i] = (size_t[]){ 2, 0, 1 }[i];
+		hits[i] = (struct judged_hit){ (size_t[]){ 2, 0, 1 }[i], 1 - 0.1f * (float)i };
 	return RAG_OK;
 }
 
-static int refuse(void *arg, size_t query, size_t *docs, size_t *n, size_t max)
+/* The same, but all of one score. */
+static int rank_tied(void *arg, size_t query, struct judged_hit *hits, size_t *n, size_t max)
 {
-	(void)arg, (void)query, (void)docs, (void)n, (void)max;
+	rank(arg, query, hits, n, max);
+	for (size_t i = 0; i < *n; i++)
+		hits[i].score = 1;
+	return RAG_OK;
+}
+
+static int refuse(void *arg, size_t query, struct judged_hit *hits, size_t *n, size_t max)
+{
+	(void)arg, (void)query, (void)hits, (void)n, (void)max;
 	return err_set(RAG_EIO, "refused");
 }
 
@@ -97,6 +106,10 @@ static void test_set(void)
 	ok(fabs(s.ndcg10 - (0.5 + (1 + 3 * 0.630929753571) / (3 + 0.630929753571)) / 2) < 1e-9,
 	   "nDCG@10 is the mean");
 	ok(fabs(s.recall10 - 1) < 1e-9 && fabs(s.recall100 - 1) < 1e-9, "recall");
+	is_int(judged_run(&s, j, rank_tied, &asked, NULL), RAG_OK, "all of one score");
+	/* every rank is worth the mean: qa 2/3, qc 4/3 */
+	ok(fabs(s.ndcg10 - (2 / 3.0 / 2 + 4 / 3.0 / (3 + 0.630929753571)) * 2.130929753571 / 2) < 1e-9,
+	   "nDCG@10 is the mean over all orders");
 	is_int(judged_run(&s, j, refuse, NULL, NULL), RAG_EIO, "the ranking's failure is passed up");
 	judged_close(j);
 }

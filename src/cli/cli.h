@@ -107,6 +107,25 @@ void cli_wrap(const char *text, size_t len, int indent);
  * writes to stdout, raw when stdout is no terminal. */
 void cli_text(const struct cli *c, const char *text, size_t len);
 
+/* How a generator draws its tokens: ask and generate take the same options. */
+struct sampling {
+	const char *model;
+	int max_tokens, top_k;
+	double temperature, top_p, min_p;
+	uint64_t seed;
+};
+#define SAMPLING_OPTS(T, at) \
+	{ 'm', "model", "MODEL", OPT_STR, offsetof(T, at.model), "the generator ($RAGSTONE_MODEL)" }, \
+	{ 'n', "max-tokens", "N", OPT_INT, offsetof(T, at.max_tokens), "tokens at most (256)" }, \
+	{ 't', "temperature", "T", OPT_REAL, offsetof(T, at.temperature), \
+	  "0: always the likeliest token (0)" }, \
+	{ 0, "top-k", "N", OPT_INT, offsetof(T, at.top_k), "only the N likeliest (0: all)" }, \
+	{ 0, "top-p", "P", OPT_REAL, offsetof(T, at.top_p), \
+	  "only the likeliest that make up P (0: off)" }, \
+	{ 0, "min-p", "P", OPT_REAL, offsetof(T, at.min_p), \
+	  "only those above P times the likeliest (0: off)" }, \
+	{ 0, "seed", "N", OPT_U64, offsetof(T, at.seed), "of the sampling (0)" }
+
 /* ask and chat share how an answer looks. */
 struct ask_view {
 	struct cli *c;

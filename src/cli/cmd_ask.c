@@ -7,32 +7,21 @@
 #include <string.h>
 
 struct args {
+	struct sampling s;
 	size_t k;
-	const char *in, *filter, *model;
-	double min_score, temperature, top_p, min_p;
-	int max_tokens, top_k, explain;
-	uint64_t seed;
+	const char *in, *filter;
+	double min_score;
+	int explain;
 };
 
 static const struct opt opts[] = {
 	{ 'k', NULL, "N", OPT_SIZE, offsetof(struct args, k), "passages to answer from (5)" },
-	{ 'm', "model", "MODEL", OPT_STR, offsetof(struct args, model),
-	  "the generator ($RAGSTONE_MODEL)" },
 	{ 0, "in", "GLOB", OPT_STR, offsetof(struct args, in), "only documents whose URI matches" },
 	{ 0, "filter", "EXPR", OPT_STR, offsetof(struct args, filter),
 	  "only documents with, for instance, \"type=text/html and lang=en\"" },
 	{ 0, "min-score", "S", OPT_REAL, offsetof(struct args, min_score),
 	  "passages below this cosine are not relevant" },
-	{ 'n', "max-tokens", "N", OPT_INT, offsetof(struct args, max_tokens),
-	  "tokens of the answer at most (256)" },
-	{ 't', "temperature", "T", OPT_REAL, offsetof(struct args, temperature),
-	  "0: always the likeliest token (0)" },
-	{ 0, "top-k", "N", OPT_INT, offsetof(struct args, top_k), "only the N likeliest (0: all)" },
-	{ 0, "top-p", "P", OPT_REAL, offsetof(struct args, top_p),
-	  "only the likeliest that make up P (0: off)" },
-	{ 0, "min-p", "P", OPT_REAL, offsetof(struct args, min_p),
-	  "only those above P times the likeliest (0: off)" },
-	{ 0, "seed", "N", OPT_U64, offsetof(struct args, seed), "of the sampling (0)" },
+	SAMPLING_OPTS(struct args, s),
 	{ 0, "explain", NULL, OPT_FLAG, offsetof(struct args, explain),
 	  "all passages with their scores, and the time of each stage" },
 };
@@ -132,7 +121,7 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 
 	(void)argc;
 	o.read_only = 1;
-	o.generator = a->model;
+	o.generator = a->s.model;
 	code = cli_open(&r, c, &o);
 	if (code)
 		return code;
@@ -140,12 +129,12 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 	ao.search.in = a->in;
 	ao.search.filter = a->filter;
 	ao.search.min_score = a->min_score;
-	ao.max_tokens = a->max_tokens;
-	ao.temperature = a->temperature;
-	ao.top_k = a->top_k;
-	ao.top_p = a->top_p;
-	ao.min_p = a->min_p;
-	ao.seed = a->seed;
+	ao.max_tokens = a->s.max_tokens;
+	ao.temperature = a->s.temperature;
+	ao.top_k = a->s.top_k;
+	ao.top_p = a->s.top_p;
+	ao.min_p = a->s.min_p;
+	ao.seed = a->s.seed;
 	if (c->out_tty && !c->json) {
 		ao.token = ask_view_token;
 		ao.token_arg = &view;

@@ -7,26 +7,14 @@
 #include <string.h>
 
 struct args {
-	const char *model;
-	int n, raw, top_k;
-	double temperature, top_p, min_p;
-	uint64_t seed;
+	struct sampling s;
+	int raw;
 };
 
 static const struct opt opts[] = {
-	{ 'm', "model", "MODEL", OPT_STR, offsetof(struct args, model),
-	  "the generator ($RAGSTONE_MODEL)" },
-	{ 'n', "max-tokens", "N", OPT_INT, offsetof(struct args, n), "tokens at most (256)" },
 	{ 0, "raw", NULL, OPT_FLAG, offsetof(struct args, raw),
 	  "the prompt as it is, without the model's chat format" },
-	{ 't', "temperature", "T", OPT_REAL, offsetof(struct args, temperature),
-	  "0: always the likeliest token (0)" },
-	{ 0, "top-k", "N", OPT_INT, offsetof(struct args, top_k), "only the N likeliest (0: all)" },
-	{ 0, "top-p", "P", OPT_REAL, offsetof(struct args, top_p),
-	  "only the likeliest that make up P (0: off)" },
-	{ 0, "min-p", "P", OPT_REAL, offsetof(struct args, min_p),
-	  "only those above P times the likeliest (0: off)" },
-	{ 0, "seed", "N", OPT_U64, offsetof(struct args, seed), "of the sampling (0)" },
+	SAMPLING_OPTS(struct args, s),
 };
 
 static int stream(void *arg, const char *text, size_t len)
@@ -55,18 +43,18 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 			return code;
 		prompt = buf_str(&in);
 	}
-	o.generator = a->model;
+	o.generator = a->s.model;
 	code = cli_open_models(&r, c, &o);
 	if (code) {
 		buf_release(&in);
 		return code;
 	}
-	go.max_tokens = a->n;
-	go.temperature = a->temperature;
-	go.top_k = a->top_k;
-	go.top_p = a->top_p;
-	go.min_p = a->min_p;
-	go.seed = a->seed;
+	go.max_tokens = a->s.max_tokens;
+	go.temperature = a->s.temperature;
+	go.top_k = a->s.top_k;
+	go.top_p = a->s.top_p;
+	go.min_p = a->s.min_p;
+	go.seed = a->s.seed;
 	go.raw = a->raw;
 	if (!c->json) {
 		go.token = stream;

@@ -62,6 +62,7 @@ static inline __m256i add_madd(__m256i acc, __m256i a, __m256i b)
 }
 
 #include "base/kern_quant_x86.h"
+#include "base/kern_acts_x86.h"
 
 void kern_quant_avx2_fill(struct kern *k)
 {

@@ -37,6 +37,7 @@ static int foreign_generation(struct run *r, size_t dim)
 	if (r->embed && embed_dim(r->embed) == dim)
 		return store_set_generation(r->writer, CHUNK_NAME, embed_name(r->embed),
 					    embed_fingerprint(r->embed), dim);
+	/* A fingerprint of the name alone: no embedder has that one. */
 	snprintf(name, sizeof(name), "caller's vectors (%zu)", dim);
 	hash_bytes(print, name, strlen(name));
 	return store_set_generation(r->writer, CHUNK_NAME, name, print, dim);

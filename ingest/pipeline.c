@@ -411,6 +411,8 @@ int ingest_bytes(struct ingest_totals *out, struct store *s, struct embed *e,
 		rc = check_extractor(o);
 	if (!rc && (!uri || !*uri))
 		rc = err_set(RAG_EINVAL, "a document needs a URI");
+	if (!rc && strlen(uri) > STORE_URI_MAX)
+		rc = err_set(RAG_EINVAL, "a URI of %zu bytes: %u are possible", strlen(uri), STORE_URI_MAX);
 	if (rc)
 		goto fail;
 	if (n > limit_of(&r)) {

@@ -16,7 +16,6 @@
 #define TURNS_MAX 8		/* remembered; the prompt takes what fits of them */
 
 struct rag_chat {
-	struct rag *r;
 	struct turn turn[TURNS_MAX];	/* strings owned; oldest first */
 	size_t n;
 };
@@ -35,13 +34,9 @@ struct answer_box {
 
 int rag_chat_new(struct rag_chat **out, struct rag *r)
 {
-	struct rag_chat *c = mem_calloc(1, sizeof(*c));
-
-	if (!c)
-		return RAG_ENOMEM;
-	c->r = r;
-	*out = c;
-	return RAG_OK;
+	(void)r;	/* turns are text: what is remembered of them is nobody's */
+	*out = mem_calloc(1, sizeof(**out));
+	return *out ? RAG_OK : RAG_ENOMEM;
 }
 
 static void turn_free(struct turn *t)
@@ -268,19 +263,19 @@ static int passages_of(struct passage **out, const struct search_hits *h)
 }
 
 static int ask(struct answer_box *b, struct rag *r, struct rag_chat *chat,
-	       const char *question, const struct rag_ask_opts *o)
+	       const char *question, const struct rag_ask_opts *o, const struct rag_search_opts *so)
 {
 	struct answer_opts ao = {
 		.sample = { o->temperature, o->top_k, o->top_p, o->min_p, o->seed },
 		.max_tokens = o->max_tokens ? o->max_tokens : DEFAULT_TOKENS,
-		.min_score = o->search.min_score != 0 ? (float)o->search.min_score : ANSWER_MIN_SCORE,
+		.min_score = so->min_score != 0 ? (float)so->min_score : ANSWER_MIN_SCORE,
 		.token = o->token, .token_arg = o->token_arg, .progress = &r->progress,
 	};
 	struct passage *passages = NULL;
 	double t = rag_now();
 	int rc;
 
-	rc = find_passages(&b->hits, r, chat, question, &o->search);
+	rc = find_passages(&b->hits, r, chat, question, so);
 	b->pub.seconds_search = rag_now() - t;
 	if (!rc)
 		rc = rag_need_answerer(r);
@@ -302,19 +297,24 @@ static int ask(struct answer_box *b, struct rag *r, struct rag_chat *chat,
 int rag_ask(struct rag_answer **out, struct rag *r, struct rag_chat *chat,
 	    const char *question, const struct rag_ask_opts *opts)
 {
+	struct rag_search_opts so;
 	struct rag_ask_opts o;
 	struct answer_box *b;
 	int rc = rag_need_store(r);
 
+	*out = NULL;
+	if (!rc)
+		rc = rag_opts_copy(&o, sizeof(o), opts);
+	if (!rc)
+		rc = rag_opts_copy(&so, sizeof(so), o.search);
+	if (!rc && !question[strspn(question, " \t\r\n")])
+		rc = err_set(RAG_EINVAL, "empty question");
 	if (rc)
-		return rc;
-	if (!question[strspn(question, " \t\r\n")])
-		return err_set(RAG_EINVAL, "empty question");
-	rag_opts_copy(&o, sizeof(o), opts);
+		return rag_done(r, rc);
 	b = mem_calloc(1, sizeof(*b));
 	if (!b)
-		return RAG_ENOMEM;
-	rc = ask(b, r, chat, question, &o);
+		return rag_done(r, RAG_ENOMEM);
+	rc = ask(b, r, chat, question, &o, &so);
 	if (rc) {
 		rag_answer_free(&b->pub);
 		return rag_done(r, rc);
@@ -350,7 +350,10 @@ int rag_generate(char **text, struct rag *r, const char *prompt,
 	struct answer_opts ao;
 	int rc;
 
-	rag_opts_copy(&o, sizeof(o), opts);
+	*text = NULL;
+	rc = rag_opts_copy(&o, sizeof(o), opts);
+	if (rc)
+		return rag_done(r, rc);
 	ao = (struct answer_opts){
 		.sample = { o.temperature, o.top_k, o.top_p, o.min_p, o.seed },
 		.max_tokens = o.max_tokens ? o.max_tokens : DEFAULT_TOKENS,

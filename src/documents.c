@@ -10,7 +10,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct walk {
 	rag_document_fn *fn;
@@ -80,24 +79,56 @@ static int add_match(void *arg, const struct store_doc *d)
 	return filter_glob(l->glob, d->uri, true) ? ids_add(l, d->id) : RAG_OK;
 }
 
-/* A document outlives its file, so a path that leads nowhere is taken as it is. */
+/* Appends names to a whole path, "." and ".." as the words they are. */
+static int add_names(struct buf *path, const char *names)
+{
+	int rc = RAG_OK;
+
+	while (!rc && *names) {
+		size_t n = strcspn(names, "/");
+		const char *slash;
+
+		if (n == 2 && !memcmp(names, "..", 2)) {
+			slash = memrchr(buf_str(path), '/', path->len);
+			if (slash)
+				path->data[path->len = (size_t)(slash - path->data)] = 0;
+		} else if (n && !(n == 1 && *names == '.')) {
+			rc = buf_addc(path, '/');
+			if (!rc)
+				rc = buf_add(path, names, n);
+		}
+		names += n;
+		names += *names == '/';
+	}
+	return rc;
+}
+
+/* A document outlives its file, and perhaps its folder: the part of the path that
+ * is there counts as it really is, the rest as it is written. */
 static int uri_of(struct buf *uri, const char *path)
 {
-	char *whole = NULL, cwd[PATH_MAX];
-	struct buf joined = BUF_INIT;
-	int rc = file_canonical(&whole, path);
+	struct buf whole = BUF_INIT;
+	char *real = NULL, *head = mem_strdup(path);
+	size_t n = strlen(path);
+	int rc = head ? file_canonical(&real, path) : RAG_ENOMEM;
 
-	if (!rc) {
-		rc = file_uri(uri, whole);
-	} else if (path[0] == '/') {
-		rc = file_uri(uri, path);
-	} else if (getcwd(cwd, sizeof(cwd))) {
-		rc = buf_addf(&joined, "%s/%s", cwd, path);
-		if (!rc)
-			rc = file_uri(uri, buf_str(&joined));
+	while (rc && rc != RAG_ENOMEM && n) {
+		while (n && path[n - 1] == '/')
+			n--;
+		while (n && path[n - 1] != '/')
+			n--;
+		head[n] = 0;
+		rc = file_canonical(&real, n ? head : ".");
 	}
-	buf_release(&joined);
-	mem_free(whole);
+	if (!rc)
+		rc = buf_adds(&whole, strcmp(real, "/") ? real : "");
+	if (!rc)
+		rc = add_names(&whole, path + n);
+	if (!rc)
+		rc = file_uri(uri, buf_str(&whole));
+	buf_release(&whole);
+	mem_free(real);
+	mem_free(head);
 	return rc;
 }
 
@@ -114,8 +145,13 @@ static int resolve(struct ids *l, struct store_snap *v, const char *doc)
 		rc = store_doc(&d, v, id);
 	if (rc == RAG_ENOENT && *doc && strlen(doc) <= STORE_URI_MAX)
 		rc = store_doc_by_uri(&d, v, doc);
-	if (rc == RAG_ENOENT && !uri_of(&uri, doc))
-		rc = store_doc_by_uri(&d, v, buf_str(&uri));
+	if (rc == RAG_ENOENT && *doc && strlen(doc) < PATH_MAX) {
+		rc = uri_of(&uri, doc);
+		if (!rc)
+			rc = store_doc_by_uri(&d, v, buf_str(&uri));
+		else if (rc != RAG_ENOMEM)
+			rc = RAG_ENOENT;	/* then it is no path */
+	}
 	buf_release(&uri);
 	if (!rc)
 		return ids_add(l, d.id);
@@ -134,6 +170,8 @@ int rag_resolve(uint64_t **ids, size_t *n, struct rag *r, const char *doc)
 	struct store_snap *v;
 	int rc = rag_need_store(r);
 
+	*ids = NULL;
+	*n = 0;
 	if (!rc)
 		rc = store_snap(&v, r->store);
 	if (rc)
@@ -167,6 +205,7 @@ int rag_document(struct rag_document **out, struct rag *r, uint64_t doc)
 	struct store_doc d;
 	int rc = rag_need_store(r);
 
+	*out = NULL;
 	if (!rc)
 		rc = store_snap(&v, r->store);
 	if (rc)
@@ -211,6 +250,9 @@ int rag_document_text(char **text, size_t *len, struct rag *r, uint64_t doc)
 	struct store_doc d;
 	int rc = rag_need_store(r);
 
+	*text = NULL;
+	if (len)
+		*len = 0;
 	if (!rc)
 		rc = store_snap(&v, r->store);
 	if (rc)
@@ -237,7 +279,7 @@ void rag_text_free(char *text)
 int rag_forget(struct rag *r, const uint64_t *docs, size_t n)
 {
 	struct store_writer *w;
-	int rc = rag_need_store(r);
+	int rc = rag_need_writable(r);
 
 	if (!rc)
 		rc = store_write_begin(&w, r->store);

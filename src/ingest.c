@@ -15,6 +15,7 @@ _Static_assert((int)RAG_ADDED == (int)INGEST_ADDED && (int)RAG_REMOVED == (int)I
 
 struct call {
 	struct rag *r;
+	struct embed *embed;		/* borrowed from r; NULL: words alone, or vectors of the caller's */
 	struct rag_ingest_opts pub;
 	struct ingest_opts o;
 	struct buf extractor;
@@ -32,13 +33,38 @@ static void report(void *arg, const struct ingested *i)
 	c->pub.ingested(c->pub.ingested_arg, &pub);
 }
 
-static int begin(struct call *c, struct rag *r, const struct rag_ingest_opts *opts)
+/* own: the caller has vectors.  An embedder is asked then for its name alone, by a
+ * store that has none yet. */
+static int need_embed(struct call *c, bool own)
+{
+	struct store_generation g = { 0 };
+	struct store_snap *v;
+	int rc = RAG_OK;
+
+	if (own) {
+		rc = store_snap(&v, c->r->store);
+		if (rc)
+			return rc;
+		rc = store_generation(&g, v);
+		store_snap_end(v);
+	}
+	if (rc || g.dim)
+		return rc;
+	rc = rag_need_embed(c->r, !own);
+	/* No model at hand and none asked for: words now, vectors when there is one. */
+	if (rc == RAG_ENOENT && !c->r->embedder)
+		rc = RAG_OK;
+	c->embed = c->r->embed;
+	return rc;
+}
+
+static int begin(struct call *c, struct rag *r, const struct rag_ingest_opts *opts, bool own)
 {
 	int rc;
 
 	memset(c, 0, sizeof(*c));
 	c->r = r;
-	rag_opts_copy(&c->pub, sizeof(c->pub), opts);
+	rc = rag_opts_copy(&c->pub, sizeof(c->pub), opts);
 	c->o.include = c->pub.include;
 	c->o.exclude = c->pub.exclude;
 	c->o.force = c->pub.force;
@@ -52,16 +78,9 @@ static int begin(struct call *c, struct rag *r, const struct rag_ingest_opts *op
 		c->o.ingested = report;
 		c->o.ingested_arg = c;
 	}
-	rc = rag_need_store(r);
-	if (!rc && r->read_only)
-		rc = err_set(RAG_EDENIED, "'%s' was opened for reading alone", r->store_dir);
-	if (!rc) {
-		rc = rag_need_embed(r, true);
-		/* No model at hand and none asked for: words now, vectors when there is one. */
-		if (rc == RAG_ENOENT && !r->embedder)
-			rc = RAG_OK;
-	}
-	return rc;
+	if (!rc)
+		rc = c->pub.dry_run ? rag_need_store(r) : rag_need_writable(r);
+	return rc ? rc : need_embed(c, own);
 }
 
 static int need_extractor(struct call *c)
@@ -89,12 +108,12 @@ int rag_ingest(struct rag *r, const char *const *sources, size_t n,
 	       const struct rag_ingest_opts *opts, struct rag_ingest_totals *totals)
 {
 	struct call c;
-	int rc = begin(&c, r, opts);
+	int rc = begin(&c, r, opts, false);
 
 	if (!rc)
 		rc = need_extractor(&c);
 	if (!rc)
-		rc = ingest_sources(&c.t, r->store, r->embed, sources, n, &c.o);
+		rc = ingest_sources(&c.t, r->store, c.embed, sources, n, &c.o);
 	return end(&c, totals, rc);
 }
 
@@ -103,12 +122,12 @@ int rag_ingest_bytes(struct rag *r, const char *uri, const void *bytes, size_t n
 		     struct rag_ingest_totals *totals)
 {
 	struct call c;
-	int rc = begin(&c, r, opts);
+	int rc = begin(&c, r, opts, false);
 
 	if (!rc)
 		rc = need_extractor(&c);
 	if (!rc)
-		rc = ingest_bytes(&c.t, r->store, r->embed, uri, bytes, n, type, &c.o);
+		rc = ingest_bytes(&c.t, r->store, c.embed, uri, bytes, n, type, &c.o);
 	return end(&c, totals, rc);
 }
 
@@ -119,7 +138,7 @@ int rag_ingest_chunks(struct rag *r, const char *uri, const char *title,
 {
 	struct ingest_chunk *in = NULL;
 	struct call c;
-	int rc = begin(&c, r, opts);
+	int rc = begin(&c, r, opts, vectors != NULL);
 
 	if (!rc) {
 		in = mem_calloc(n, sizeof(*in));
@@ -132,7 +151,7 @@ int rag_ingest_chunks(struct rag *r, const char *uri, const char *title,
 		in[i].heading = chunks[i].heading;
 	}
 	if (!rc)
-		rc = ingest_chunks(&c.t, r->store, r->embed, uri, title, in, n, vectors, dim, &c.o);
+		rc = ingest_chunks(&c.t, r->store, c.embed, uri, title, in, n, vectors, dim, &c.o);
 	mem_free(in);
 	return end(&c, totals, rc);
 }

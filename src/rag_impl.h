@@ -28,18 +28,19 @@ struct rag {
 	struct embed *embed;
 	struct decoder *decoder;
 	struct answerer *answerer;
-	bool read_only;
+	bool read_only;			/* never writes */
 
 	rag_progress_fn *progress_fn;
 	void *progress_arg;
 	struct progress progress;	/* calls progress_fn, notices cancel */
 	double last_tick;
 	const char *last_stage;
-	atomic_int cancel;		/* set by rag_cancel(), cleared by the call that it ends */
+	atomic_int cancel;		/* set by rag_cancel(), cleared at the end of the call that runs, or of the next */
 };
 
 /* Each makes sure that r has the thing; RAG_OK at once when it has. */
 int rag_need_store(struct rag *r);
+int rag_need_writable(struct rag *r);	/* RAG_EDENIED */
 int rag_need_par(struct rag *r);
 /* for_store: must be the one that made the store's vectors (RAG_EMISMATCH). */
 int rag_need_embed(struct rag *r, bool for_store);
@@ -49,7 +50,7 @@ int rag_done(struct rag *r, int rc);
 double rag_now(void);			/* seconds, monotonic */
 
 /* The options struct that the caller gave, grown to today's size with zeros.
- * size is *opts's first member; NULL opts: all zeros. */
-void rag_opts_copy(void *out, size_t out_size, const void *opts);
+ * size is *opts's first member, RAG_EINVAL if it was not set; NULL opts: all zeros. */
+int rag_opts_copy(void *out, size_t out_size, const void *opts);
 
 #endif

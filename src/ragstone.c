@@ -42,15 +42,18 @@ double rag_now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-void rag_opts_copy(void *out, size_t out_size, const void *opts)
+int rag_opts_copy(void *out, size_t out_size, const void *opts)
 {
 	size_t size;
 
 	memset(out, 0, out_size);
 	if (!opts)
-		return;
+		return RAG_OK;
 	memcpy(&size, opts, sizeof(size));
+	if (size < sizeof(size))
+		return err_set(RAG_EINVAL, "options without their size: they begin as RAG_..._INIT");
 	memcpy(out, opts, size < out_size ? size : out_size);
+	return RAG_OK;
 }
 
 /* ---- progress and cancelling ------------------------------------------------ */
@@ -67,7 +70,8 @@ static int tick(void *arg, const struct progress_at *at)
 		return 0;
 	/* Floors tick as often as is convenient to them; a caller wants a picture's pace. */
 	now = rag_now();
-	if (at->stage == r->last_stage && now - r->last_tick < 0.05 && at->done != at->total)
+	if (at->stage == r->last_stage && now - r->last_tick < 0.05 &&
+	    (!at->total || at->done != at->total))
 		return 0;
 	r->last_tick = now;
 	r->last_stage = at->stage;
@@ -100,6 +104,15 @@ int rag_need_store(struct rag *r)
 	return RAG_OK;
 }
 
+int rag_need_writable(struct rag *r)
+{
+	int rc = rag_need_store(r);
+
+	if (!rc && r->read_only)
+		rc = err_set(RAG_EDENIED, "'%s' was opened for reading alone", r->store_dir);
+	return rc;
+}
+
 int rag_need_par(struct rag *r)
 {
 	return r->par ? RAG_OK : par_new(&r->par, r->n_threads);
@@ -120,19 +133,26 @@ static int open_embed(struct rag *r, const char *name)
 }
 
 /* The embedder's name: the caller's, the store's own, the environment's, the default. */
-static int choose_embedder(struct buf *name, struct store_generation *g, struct rag *r)
+static int choose_embedder(struct buf *name, struct store_generation *g, bool *callers, struct rag *r)
 {
 	struct store_snap *v;
+	uint8_t print[HASH_LEN];
 	int rc;
 
+	*callers = false;
 	memset(g, 0, sizeof(*g));
 	if (r->store) {
 		rc = store_snap(&v, r->store);
 		if (rc)
 			return rc;
 		rc = store_generation(g, v);
-		if (!rc && g->dim)
-			rc = buf_adds(name, g->embedder);
+		if (!rc && g->dim) {
+			/* What no embedder made is named by itself: ingest/given.c. */
+			hash_bytes(print, g->embedder, strlen(g->embedder));
+			*callers = !memcmp(g->fingerprint, print, HASH_LEN);
+			if (!*callers)
+				rc = buf_adds(name, g->embedder);
+		}
 		store_snap_end(v);	/* g's strings are gone now */
 		g->embedder = g->chunking = NULL;
 		if (rc)
@@ -148,33 +168,38 @@ static int choose_embedder(struct buf *name, struct store_generation *g, struct 
 							   : CONF_EMBEDDER);
 }
 
+/* Whose the vectors are only matters when there are some.  embed NULL: not opened. */
+static int mismatch(struct rag *r, const struct embed *embed)
+{
+	struct store_status st;
+	int rc = store_status(&st, r->store);
+
+	if (rc)
+		return rc;
+	if (st.vectors && embed)
+		rc = err_set(RAG_EMISMATCH, "the store's vectors were made by another '%s' than the '%s' at hand",
+			     st.embedder, embed_name(embed));
+	else if (st.vectors)
+		rc = err_set(RAG_EMISMATCH, "the vectors of '%s' are its caller's, no embedder's", r->store_dir);
+	store_status_release(&st);
+	return rc;
+}
+
 int rag_need_embed(struct rag *r, bool for_store)
 {
-	struct buf name = BUF_INIT, made = BUF_INIT;
+	struct buf name = BUF_INIT;
 	struct store_generation g;
-	struct store_snap *v;
+	bool callers;
 	int rc;
 
-	rc = choose_embedder(&name, &g, r);
+	rc = choose_embedder(&name, &g, &callers, r);
+	if (!rc && for_store && callers)
+		rc = mismatch(r, NULL);
 	if (!rc && !r->embed)
 		rc = open_embed(r, buf_str(&name));
-	if (!rc && for_store && g.dim &&
-	    memcmp(g.fingerprint, embed_fingerprint(r->embed), HASH_LEN)) {
-		/* Once more for its name, which the snapshot took with it. */
-		rc = store_snap(&v, r->store);
-		if (!rc) {
-			rc = store_generation(&g, v);
-			if (!rc)
-				rc = buf_adds(&made, g.embedder);
-			store_snap_end(v);
-		}
-		if (!rc)
-			rc = err_set(RAG_EMISMATCH,
-				     "the store's vectors were made by another '%s' than the '%s' at hand",
-				     buf_str(&made), embed_name(r->embed));
-	}
+	if (!rc && for_store && g.dim && memcmp(g.fingerprint, embed_fingerprint(r->embed), HASH_LEN))
+		rc = mismatch(r, r->embed);
 	buf_release(&name);
-	buf_release(&made);
 	return rc;
 }
 
@@ -215,13 +240,16 @@ int rag_need_answerer(struct rag *r)
 
 int rag_use_generator(struct rag *r, const char *generator)
 {
-	char *old = r->generator, *name = mem_strdup(generator);
+	char *old = r->generator, *name = NULL;
 	struct decoder *decoder = r->decoder;
 	struct answerer *answerer = r->answerer;
 	int rc;
 
-	if (!name)
-		return RAG_ENOMEM;
+	if (generator) {
+		name = mem_strdup(generator);
+		if (!name)
+			return RAG_ENOMEM;
+	}
 	r->generator = name;
 	r->decoder = NULL;
 	r->answerer = NULL;
@@ -266,7 +294,7 @@ static int adopt_embedder(struct rag *r)
 	if (rc)
 		return rc;
 	rc = rag_need_embed(r, true);
-	if (rc || g.dim)
+	if (rc || (g.dim && !memcmp(g.fingerprint, embed_fingerprint(r->embed), HASH_LEN)))
 		return rc;
 	rc = store_write_begin(&w, r->store);
 	if (rc)
@@ -300,12 +328,18 @@ static int open_store(struct rag *r, const char *dir, bool create)
 int rag_open(struct rag **out, const struct rag_opts *opts)
 {
 	struct rag_opts o;
-	struct rag *r = mem_calloc(1, sizeof(*r));
+	struct rag *r;
+	bool make;
 	int rc;
 
+	*out = NULL;
+	rc = rag_opts_copy(&o, sizeof(o), opts);
+	if (rc)
+		return rc;
+	r = mem_calloc(1, sizeof(*r));
 	if (!r)
 		return RAG_ENOMEM;
-	rag_opts_copy(&o, sizeof(o), opts);
+	make = o.create && !o.read_only;
 	r->progress_fn = o.progress;
 	r->progress_arg = o.progress_arg;
 	r->progress.fn = tick;
@@ -317,9 +351,11 @@ int rag_open(struct rag **out, const struct rag_opts *opts)
 		rc = keep(&r->generator, o.generator);
 	if (!rc)
 		rc = keep(&r->models, o.models);
+	if (!rc && make && o.embedder)
+		rc = rag_need_embed(r, false);
 	if (!rc)
-		rc = open_store(r, o.store, o.create && !o.read_only);
-	if (!rc && r->store && o.create && !o.read_only && o.embedder)
+		rc = open_store(r, o.store, make);
+	if (!rc && r->store && make && o.embedder)
 		rc = adopt_embedder(r);
 	if (rc) {
 		rag_close(r);
@@ -357,6 +393,7 @@ int rag_status(struct rag_status **out, struct rag *r)
 	struct status_box *b;
 	int rc = rag_need_store(r);
 
+	*out = NULL;
 	if (rc)
 		return rc;
 	b = mem_calloc(1, sizeof(*b));
@@ -374,6 +411,7 @@ int rag_status(struct rag_status **out, struct rag *r)
 		.documents = b->st.documents, .chunks = b->st.chunks,
 		.text_bytes = b->st.text_bytes, .disk_bytes = b->st.disk_bytes,
 		.generation = b->st.generation, .dim = b->st.dim, .format = b->st.format,
+		.vectors = b->st.vectors,
 	};
 	*out = &b->pub;
 	return RAG_OK;

@@ -6,18 +6,23 @@
  * says which characters of which document support each sentence.
  *
  * Errors: a call returns RAG_OK or a negative enum rag_err; rag_error() is the
- *   message of the last failure on the calling thread.
+ *   message of the last failure on the calling thread.  What a failed call
+ *   would have handed out is NULL.  RAG_ENOMEM, RAG_EIO and RAG_ECORRUPT can
+ *   come from any call and are not named again at each.
  * Ownership: what a call hands out is a copy that the caller gives back with
  *   the matching *_free(); it stays valid after rag_close().  Arguments are
  *   read during the call only.
  * Text: UTF-8, byte offsets.  `start` and `end` refer to the document's
  *   extracted text as rag_document_text() gives it.
  * Threads: a struct rag is used by one thread at a time; any number of handles,
- *   threads and processes may read a store while one writes.
+ *   threads and processes may read a store while one writes.  A callback does
+ *   not use the handle that calls it, but for rag_cancel().
  * ABI: structs named *_opts begin with their size: set them with their _INIT
- *   macro; members are only ever added at the end, and 0 or NULL always means
- *   "as before".  Result structs may grow at the end too: do not copy or
- *   allocate them yourself, and walk arrays of them by the pointers given.
+ *   macro (RAG_EINVAL without); members are only ever added at the end, and 0
+ *   or NULL always means "as before".  NULL for a struct is the same as its
+ *   _INIT.  Result structs may grow at the end too: do not copy or allocate
+ *   them yourself, and walk arrays of them by the pointers given.  The two that
+ *   a caller does allocate, rag_chunk_in and rag_ingest_totals, never change.
  */
 #ifndef RAGSTONE_H
 #define RAGSTONE_H
@@ -74,16 +79,22 @@ struct rag_opts {
 #define RAG_OPTS_INIT { sizeof(struct rag_opts), NULL, NULL, NULL, NULL, 0, 0, 0, NULL, NULL }
 
 /* Models are opened when first needed: a handle is cheap.  RAG_ENOENT: no such
- * store; RAG_EVERSION: it was made by a newer ragstone. */
+ * store, or no such embedder; RAG_EVERSION: it was made by a newer ragstone;
+ * RAG_EFORMAT: the directory holds something else.  With create, an embedder that
+ * is named is opened at once (before anything is made): RAG_EMISMATCH when the
+ * store's vectors are another's. */
 RAG_API int rag_open(struct rag **out, const struct rag_opts *opts);
 RAG_API void rag_close(struct rag *r);		/* NULL is allowed */
 RAG_API void rag_set_progress(struct rag *r, rag_progress_fn *fn, void *arg);
-/* Asks a call that runs on another thread (or is interrupted by a signal) to
- * stop with RAG_ECANCEL.  Async-signal-safe. */
+/* Asks the call that runs on another thread (or is interrupted by a signal) to
+ * stop with RAG_ECANCEL, or the next one if none runs: a signal that comes just
+ * before is not lost.  An answer that has begun is kept.  Async-signal-safe. */
 RAG_API void rag_cancel(struct rag *r);
 
 /* The generator's name or path, as it will be used; and another one from the
- * next question on.  The pointer lives until the next rag_use_generator(). */
+ * next question on (NULL: the default one).  It is opened at once; when that
+ * fails, RAG_ENOENT, RAG_EFORMAT or RAG_EUNSUP, the one before goes on.  The
+ * pointer lives until the next rag_use_generator(). */
 RAG_API const char *rag_generator(const struct rag *r);
 RAG_API int rag_use_generator(struct rag *r, const char *generator);
 
@@ -91,6 +102,7 @@ struct rag_status {
 	const char *store, *embedder;	/* "" when the store has no vectors yet */
 	uint64_t documents, chunks, text_bytes, disk_bytes, generation;
 	uint32_t dim, format;
+	uint64_t vectors;	/* chunks that search finds: fewer than chunks after an ingest without a model */
 };
 RAG_API int rag_status(struct rag_status **out, struct rag *r);
 RAG_API void rag_status_free(struct rag_status *s);
@@ -140,20 +152,30 @@ struct rag_ingest_totals {
 	uint64_t chunks, bytes;
 };
 
-/* Files, folders (recursively) and http(s) URLs.  One bad source never stops
- * the others: RAG_OK with totals->failed > 0 then.  totals may be NULL. */
+/* All three: RAG_EBUSY while another process or handle writes, RAG_EDENIED on a
+ * handle that is read_only (but for a dry_run), RAG_EMISMATCH when the store's
+ * vectors are another embedder's, RAG_EFULL, RAG_ECANCEL.  When the embedder is not
+ * at hand and was not asked for by name, words are kept without vectors; the next
+ * rag_ingest() with one gives them theirs.  totals may be NULL.
+ *
+ * Files, folders (recursively) and http(s) URLs.  One bad source never stops
+ * the others: RAG_OK with totals->failed > 0 then. */
 RAG_API int rag_ingest(struct rag *r, const char *const *sources, size_t n,
 		       const struct rag_ingest_opts *opts, struct rag_ingest_totals *totals);
 
 /* Bytes from memory under a URI of the caller's ("note:42").  type: "text/plain",
- * "text/markdown", "text/html", "application/pdf", or NULL to find out. */
+ * "text/markdown", "text/html", "application/pdf", or NULL to find out.  Returns the
+ * document's own failure, besides reporting it: RAG_EUNSUP for what is no text. */
 RAG_API int rag_ingest_bytes(struct rag *r, const char *uri, const void *bytes, size_t n,
 			     const char *type, const struct rag_ingest_opts *opts,
 			     struct rag_ingest_totals *totals);
 
 /* Chunks made and embedded by the caller.  Their texts joined by a blank line
  * are the document's text.  vectors: (n, dim), normalised here; NULL: embedded
- * here.  RAG_EMISMATCH when dim is not the store's. */
+ * here (RAG_ELIMIT: a chunk is too long for the embedder).  RAG_EMISMATCH when dim is
+ * not the store's; RAG_EINVAL for a vector that is not finite or all zeros, a text
+ * that is empty or no UTF-8, n 0.  A store whose first vectors are the caller's (of
+ * other dimensions than its embedder's) is searched by rag_search_vector() alone. */
 struct rag_chunk_in {
 	const char *text;
 	size_t len;
@@ -174,35 +196,39 @@ struct rag_document {
 	uint64_t chunks, bytes;	/* bytes of extracted text */
 	int64_t added, modified;	/* seconds since 1970; 0: not known */
 };
-/* In order of ids.  The callback's result ends the walk when not 0 and is returned. */
+/* In order of ids, all of one moment.  The callback's result ends the walk when not 0
+ * and is returned. */
 typedef int rag_document_fn(void *arg, const struct rag_document *d);
 RAG_API int rag_documents(struct rag *r, rag_document_fn *fn, void *arg);
 
-/* doc: an id in decimal, a URI, a path, or a glob over URIs.  *ids is given
- * back with rag_ids_free().  RAG_ENOENT when nothing matches. */
+/* doc: an id in decimal, a URI, a path (whose file may be gone), or a glob over URIs:
+ * the first of these that fits.  *ids is given back with rag_ids_free().
+ * RAG_ENOENT when nothing matches. */
 RAG_API int rag_resolve(uint64_t **ids, size_t *n, struct rag *r, const char *doc);
 RAG_API void rag_ids_free(uint64_t *ids);
 RAG_API int rag_document(struct rag_document **out, struct rag *r, uint64_t doc);
 RAG_API void rag_document_free(struct rag_document *d);
 RAG_API int rag_document_text(char **text, size_t *len, struct rag *r, uint64_t doc);
 RAG_API void rag_text_free(char *text);
+/* All or none: RAG_ENOENT names the first id that is none.  RAG_EBUSY and
+ * RAG_EDENIED as for ingesting. */
 RAG_API int rag_forget(struct rag *r, const uint64_t *docs, size_t n);
 
 /* ---- search -------------------------------------------------------------- */
 
 struct rag_search_opts {
 	size_t size;
-	size_t k;		/* hits wanted; 0: 10 */
+	size_t k;		/* hits wanted, at most 100,000; 0: 10 */
 	const char *in;		/* glob over URIs; NULL: all */
 	const char *filter;	/* "key=value" terms joined by " and ", over type, title, uri and labels; NULL: all */
-	double min_score;	/* hits below are left out; 0: none */
+	double min_score;	/* -1 .. 1, hits below are left out; 0: none */
 };
 #define RAG_SEARCH_OPTS_INIT { sizeof(struct rag_search_opts), 0, NULL, NULL, 0 }
 
 struct rag_hit {
 	uint64_t doc, chunk;
 	const char *uri, *title, *heading;	/* heading: "A > B", "" if none */
-	const char *text;			/* the chunk, NUL-terminated */
+	const char *text;			/* the chunk: end - start bytes and a NUL */
 	uint64_t start, end;			/* bytes of the document's text */
 	uint32_t page;				/* from 1; 0: no pages */
 	uint32_t line;				/* from 1, of start in the document's text */
@@ -213,6 +239,9 @@ struct rag_hits {
 	const struct rag_hit *const *hit;	/* best first */
 	double seconds_embed, seconds_search;
 };
+/* No hit is RAG_OK with n 0.  RAG_EINVAL: an empty query, or a bad filter;
+ * RAG_ENOENT: no embedder, or the store has chunks and no vector yet;
+ * RAG_EMISMATCH: its vectors are another embedder's, or of other dimensions. */
 RAG_API int rag_search(struct rag_hits **out, struct rag *r, const char *query,
 		       const struct rag_search_opts *opts);
 RAG_API int rag_search_vector(struct rag_hits **out, struct rag *r, const float *vector, size_t dim,
@@ -223,7 +252,7 @@ RAG_API void rag_hits_free(struct rag_hits *h);
 
 struct rag_ask_opts {
 	size_t size;
-	struct rag_search_opts search;	/* k 0: 5 */
+	const struct rag_search_opts *search;	/* k 0: 5; min_score 0: .30, as a passage has to be relevant */
 	int max_tokens;			/* of the answer; 0: 256 */
 	double temperature;		/* 0: greedy */
 	int top_k;			/* 0: off */
@@ -234,7 +263,7 @@ struct rag_ask_opts {
 	int (*token)(void *arg, const char *text, size_t len);
 	void *token_arg;
 };
-#define RAG_ASK_OPTS_INIT { sizeof(struct rag_ask_opts), RAG_SEARCH_OPTS_INIT, 0, 0, 0, 0, 0, 0, NULL, NULL }
+#define RAG_ASK_OPTS_INIT { sizeof(struct rag_ask_opts), NULL, 0, 0, 0, 0, 0, 0, NULL, NULL }
 
 struct rag_citation {
 	int n;				/* passage number, from 1, as in "[1]" */
@@ -272,13 +301,17 @@ struct rag_answer {
 struct rag_chat;
 RAG_API int rag_chat_new(struct rag_chat **out, struct rag *r);
 RAG_API void rag_chat_free(struct rag_chat *c);
+/* Errors as of rag_search(), and: RAG_ENOENT, RAG_EFORMAT, RAG_EUNSUP of the generator;
+ * RAG_ELIMIT: the question alone does not fit the context.  RAG_ECANCEL before the
+ * first token, an answer that is cut after it. */
 RAG_API int rag_ask(struct rag_answer **out, struct rag *r, struct rag_chat *chat,
 		    const char *question, const struct rag_ask_opts *opts);
 RAG_API void rag_answer_free(struct rag_answer *a);
 
 /* ---- models alone ------------------------------------------------------------ */
 
-/* vectors: (n, dim), to be given back with rag_vectors_free(). */
+/* vectors: (n, dim) of unit length, to be given back with rag_vectors_free().
+ * RAG_ELIMIT: a text is longer than what the embedder takes. */
 RAG_API int rag_embed(float **vectors, size_t *dim, struct rag *r,
 		      const char *const *texts, size_t n);
 RAG_API void rag_vectors_free(float *v);
@@ -295,6 +328,8 @@ struct rag_generate_opts {
 	void *token_arg;
 };
 #define RAG_GENERATE_OPTS_INIT { sizeof(struct rag_generate_opts), 0, 0, 0, 0, 0, 0, 0, NULL, NULL }
+/* RAG_EINVAL: an empty prompt; RAG_ELIMIT: one that does not fit the context; the
+ * generator's errors as of rag_ask().  What was decoded when it was cancelled is kept. */
 RAG_API int rag_generate(char **text, struct rag *r, const char *prompt,
 			 const struct rag_generate_opts *opts);	/* rag_text_free() */
 

@@ -19,6 +19,21 @@ struct hits_box {
 	const struct rag_hit **at;
 };
 
+/* Words that nobody can find by their vectors are not the same as no words. */
+static int check_vectors(struct rag *r)
+{
+	struct store_status st;
+	int rc = store_status(&st, r->store);
+
+	if (rc)
+		return rc;
+	if (st.chunks && !st.vectors)
+		rc = err_set(RAG_ENOENT, "the %llu chunks of '%s' have no vectors yet: ingest once more with an "
+			     "embedder at hand", (unsigned long long)st.chunks, r->store_dir);
+	store_status_release(&st);
+	return rc;
+}
+
 int rag_find(struct search_hits **out, struct rag *r, const float *vector, size_t dim,
 	     const struct rag_search_opts *o, size_t default_k)
 {
@@ -26,12 +41,18 @@ int rag_find(struct search_hits **out, struct rag *r, const float *vector, size_
 	struct filter *f = NULL;
 	int rc;
 
+	if (!(o->min_score >= -1 && o->min_score <= 1))
+		return err_set(RAG_EINVAL, "min-score %g is not between -1 and 1", o->min_score);
 	rc = filter_parse(&f, o->filter, o->in);
 	if (!rc)
 		rc = search_dense(&h, r->store, vector, dim, o->k ? o->k : default_k, f);
 	filter_free(f);
-	if (rc)
+	if (!rc && !h->n)
+		rc = check_vectors(r);
+	if (rc) {
+		search_hits_free(h);
 		return rc;
+	}
 	*out = h;
 	return RAG_OK;
 }
@@ -91,6 +112,12 @@ static int search_timed(struct rag_hits **out, struct rag *r, const float *vecto
 	return rc;
 }
 
+/* A search is too short for a bar, but Ctrl-C just before it counts. */
+static int check_cancel(struct rag *r)
+{
+	return atomic_load(&r->cancel) ? err_set(RAG_ECANCEL, "cancelled") : RAG_OK;
+}
+
 int rag_query_vector(float **out, struct rag *r, const char *query)
 {
 	float *v;
@@ -99,6 +126,8 @@ int rag_query_vector(float **out, struct rag *r, const char *query)
 	if (!query[strspn(query, " \t\r\n")])
 		return err_set(RAG_EINVAL, "empty query");
 	rc = rag_need_embed(r, true);
+	if (!rc)
+		rc = check_cancel(r);
 	if (rc)
 		return rc;
 	v = mem_calloc(embed_dim(r->embed), sizeof(*v));
@@ -121,10 +150,11 @@ int rag_search(struct rag_hits **out, struct rag *r, const char *query,
 	float *v;
 	int rc = rag_need_store(r);
 
-	if (rc)
-		return rc;
-	rag_opts_copy(&o, sizeof(o), opts);
-	rc = rag_query_vector(&v, r, query);
+	*out = NULL;
+	if (!rc)
+		rc = rag_opts_copy(&o, sizeof(o), opts);
+	if (!rc)
+		rc = rag_query_vector(&v, r, query);
 	if (rc)
 		return rag_done(r, rc);
 	embedded = rag_now() - t;
@@ -141,10 +171,14 @@ int rag_search_vector(struct rag_hits **out, struct rag *r, const float *vector,
 	struct rag_search_opts o;
 	int rc = rag_need_store(r);
 
-	if (rc)
-		return rc;
-	rag_opts_copy(&o, sizeof(o), opts);
-	return rag_done(r, search_timed(out, r, vector, dim, &o));
+	*out = NULL;
+	if (!rc)
+		rc = rag_opts_copy(&o, sizeof(o), opts);
+	if (!rc)
+		rc = check_cancel(r);
+	if (!rc)
+		rc = search_timed(out, r, vector, dim, &o);
+	return rag_done(r, rc);
 }
 
 void rag_hits_free(struct rag_hits *h)
@@ -165,15 +199,17 @@ int rag_embed(float **vectors, size_t *dim, struct rag *r, const char *const *te
 	float *v = NULL;
 	int rc;
 
+	*vectors = NULL;
+	*dim = 0;
 	rc = rag_need_embed(r, false);
 	if (rc)
-		return rc;
+		return rag_done(r, rc);
 	in = mem_calloc(n, sizeof(*in));
 	if (in)
 		v = mem_realloc(NULL, n * embed_dim(r->embed), sizeof(*v));
 	if (!in || !v) {
 		mem_free(in);
-		return RAG_ENOMEM;
+		return rag_done(r, RAG_ENOMEM);
 	}
 	for (size_t i = 0; i < n; i++) {
 		in[i].s = texts[i];

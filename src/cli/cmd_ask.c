@@ -113,6 +113,7 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 {
 	const struct args *a = v;
 	struct rag_opts o = cli_rag_opts(c);
+	struct rag_search_opts so = RAG_SEARCH_OPTS_INIT;
 	struct rag_ask_opts ao = RAG_ASK_OPTS_INIT;
 	struct ask_view view = { c, false };
 	struct rag_answer *answer;
@@ -125,10 +126,11 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 	code = cli_open(&r, c, &o);
 	if (code)
 		return code;
-	ao.search.k = a->k;
-	ao.search.in = a->in;
-	ao.search.filter = a->filter;
-	ao.search.min_score = a->min_score;
+	ao.search = &so;
+	so.k = a->k;
+	so.in = a->in;
+	so.filter = a->filter;
+	so.min_score = a->min_score;
 	ao.max_tokens = a->s.max_tokens;
 	ao.temperature = a->s.temperature;
 	ao.top_k = a->s.top_k;

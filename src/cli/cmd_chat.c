@@ -28,6 +28,7 @@ struct chat {
 	struct rag *r;
 	struct rag_chat *memory;
 	struct rag_ask_opts ask;
+	struct rag_search_opts search;	/* of ask */
 	struct rag_answer *last;	/* NULL before the first answer */
 	char *in, *filter;		/* owned, what ask.search points to */
 	bool tty;
@@ -78,7 +79,7 @@ static void do_show(struct chat *ch, const char *arg)
 
 static void do_search(struct chat *ch, const char *arg)
 {
-	struct rag_search_opts so = ch->ask.search;
+	struct rag_search_opts so = ch->search;
 	struct rag_hits *hits;
 	int rc = rag_search(&hits, ch->r, arg, &so);
 
@@ -137,9 +138,9 @@ static void do_set(struct chat *ch, const char *arg)
 
 	if (!*arg) {
 		printf("k %zu\nmax-tokens %d\ntemperature %g\ntop-k %d\ntop-p %g\nmin-p %g\nseed %llu\n"
-		       "min-score %g\nin %s\nfilter %s\n", a->search.k ? a->search.k : 5,
+		       "min-score %g\nin %s\nfilter %s\n", ch->search.k ? ch->search.k : 5,
 		       a->max_tokens ? a->max_tokens : 256, a->temperature, a->top_k, a->top_p,
-		       a->min_p, (unsigned long long)a->seed, a->search.min_score,
+		       a->min_p, (unsigned long long)a->seed, ch->search.min_score,
 		       ch->in ? ch->in : "", ch->filter ? ch->filter : "");
 		return;
 	}
@@ -147,17 +148,17 @@ static void do_set(struct chat *ch, const char *arg)
 	value += strspn(value, " ");
 	good = number(&v, value);
 	if (!strcmp(name, "in")) {
-		set_text(&ch->in, &a->search.in, value);
+		set_text(&ch->in, &ch->search.in, value);
 		return;
 	}
 	if (!strcmp(name, "filter")) {
-		set_text(&ch->filter, &a->search.filter, value);
+		set_text(&ch->filter, &ch->search.filter, value);
 		return;
 	}
 	if (!good || v > 1e9) {
 		fprintf(stderr, "/set %s wants a number, not '%s'\n", name, value);
 	} else if (!strcmp(name, "k")) {
-		a->search.k = (size_t)v;
+		ch->search.k = (size_t)v;
 	} else if (!strcmp(name, "max-tokens")) {
 		a->max_tokens = (int)v;
 	} else if (!strcmp(name, "temperature")) {
@@ -171,7 +172,7 @@ static void do_set(struct chat *ch, const char *arg)
 	} else if (!strcmp(name, "seed")) {
 		a->seed = (uint64_t)v;
 	} else if (!strcmp(name, "min-score")) {
-		a->search.min_score = v;
+		ch->search.min_score = v;
 	} else {
 		fprintf(stderr, "nothing to set is called '%s'; /set alone lists them\n", name);
 	}
@@ -264,6 +265,7 @@ static void question(struct chat *ch, const char *line)
 	struct rag_answer *a;
 	int rc;
 
+	ch->ask.search = &ch->search;
 	ch->ask.token = ch->tty ? ask_view_token : NULL;
 	ch->ask.token_arg = &view;
 	rc = rag_ask(&a, ch->r, ch->memory, line, &ch->ask);
@@ -309,7 +311,7 @@ static void greet(struct chat *ch)
 static int run(struct cli *c, const void *v, int argc, char **argv)
 {
 	const struct args *a = v;
-	struct chat ch = { .c = c, .ask = RAG_ASK_OPTS_INIT };
+	struct chat ch = { .c = c, .ask = RAG_ASK_OPTS_INIT, .search = RAG_SEARCH_OPTS_INIT };
 	struct rag_opts o = cli_rag_opts(c);
 	struct buf history = BUF_INIT;
 	enum line_got got = LINE_END;

@@ -11,9 +11,12 @@ prefix=$(sed -n 's/^prefix=//p' "$pc")
 export PKG_CONFIG_PATH=${pc%/*} PKG_CONFIG_SYSROOT_DIR=$root
 flags=$(pkg-config --cflags --libs ragstone)
 # shellcheck disable=SC2086
-run ${CC:-cc} -o "$work/example" "$srcdir/doc/example.c" $flags -Wl,-rpath,"$root$prefix/lib" ${EXAMPLE_FLAGS-}
+run ${CC:-cc} -std=c11 -Wall -Wextra -pedantic -Werror -o "$work/example" "$srcdir/doc/example.c" $flags -Wl,-rpath,"$root$prefix/lib" ${EXAMPLE_FLAGS-}
 is "$code" 0 "the example builds"
 [ "$code" = 0 ] || sed 's/^/# /' "$work/err"
+# shellcheck disable=SC2086
+run ${CXX:-c++} -x c++ -std=c++11 -Wall -Wextra -pedantic -Werror -c -o "$work/example.o" "$srcdir/doc/example.c" $flags
+is "$code" 0 "as C++, too"
 echo "Normandy is a region in France. The Normans settled there in the 10th century." > "$work/doc.txt"
 export RAGSTONE_EXTRACT=$(find "$root" -name ragstone-extract)
 run "$work/example" "$work/store" "$work/doc.txt" "In what country is Normandy?"

@@ -220,6 +220,7 @@ int http_canonical(char **out, const char *url)
 
 static int explain(CURLcode bad, CURL *c, const struct transfer *t, const char *detail)
 {
+	const char *where = NULL;
 	long status = 0;
 
 	if (t->rc)
@@ -236,6 +237,10 @@ static int explain(CURLcode bad, CURL *c, const struct transfer *t, const char *
 	case CURLE_TOO_MANY_REDIRECTS:
 		return err_set(RAG_ELIMIT, "'%s' redirects more than %ld times", t->url, MAX_REDIRECTS);
 	case CURLE_UNSUPPORTED_PROTOCOL:
+		/* curl's word for an answer without a status line, too */
+		curl_easy_getinfo(c, CURLINFO_EFFECTIVE_URL, &where);
+		if (where && (!strncasecmp(where, "http:", 5) || !strncasecmp(where, "https:", 6)))
+			return err_set(RAG_ENET, "'%s' does not answer in HTTP", t->url);
 		return err_set(RAG_EDENIED, "'%s' leads away from http and https", t->url);
 	case CURLE_OPERATION_TIMEDOUT:
 		return err_set(RAG_ELIMIT, "'%s' takes too long: %s", t->url, detail);

@@ -42,6 +42,8 @@ static void answer(int fd, const char *path)
 		say(fd, head);
 	} else if (!strcmp(path, "/passwd")) {
 		say(fd, "HTTP/1.0 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n");
+	} else if (!strcmp(path, "/junk")) {
+		say(fd, "220 this is no web server\r\n");
 	} else if (!strcmp(path, "/ftp")) {
 		say(fd, "HTTP/1.0 302 Found\r\nLocation: ftp://127.0.0.1/x\r\n\r\n");
 	} else if (!strcmp(path, "/endless")) {
@@ -228,6 +230,8 @@ int main(void)
 	is_int(get(&r, body, sizeof(body), "127.0.0.1", "/passwd", &open), RAG_EDENIED, "redirect to file:");
 	ok(!strstr(body, "root:"), "nothing read");
 	is_int(get(&r, body, sizeof(body), "127.0.0.1", "/ftp", &open), RAG_EDENIED, "redirect to ftp:");
+	is_int(get(&r, body, sizeof(body), "127.0.0.1", "/junk", &open), RAG_ENET, "no HTTP at all");
+	ok(strstr(err_msg(), "does not answer in HTTP"), "is told from a redirect that leads away");
 	is_int(get(&r, body, sizeof(body), "127.0.0.1", "/loop", &open), RAG_ELIMIT, "redirect loop");
 	is_int(get(&r, body, sizeof(body), "127.0.0.1", "/missing", &open), RAG_ENOENT, "404");
 	is_int(get(&r, body, sizeof(body), "127.0.0.1", "/endless", &open), RAG_ELIMIT, "endless body");

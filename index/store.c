@@ -650,11 +650,23 @@ static int lock_name(struct store *s)
 	return s->lock_path ? RAG_OK : RAG_ENOMEM;
 }
 
+/* LMDB's first write is two pages.  Where there was no room for them a part stays, which is
+ * no store and no empty one: with room again it would be refused. */
+static void drop_stub(const char *path)
+{
+	struct stat sb;
+
+	if (stat(path, &sb) == 0 && sb.st_size < 2 * sysconf(_SC_PAGESIZE) && truncate(path, 0) < 0)
+		return;		/* as it was; the error that led here is the one to tell */
+}
+
 static int open_new(struct store **out, const char *dir, const struct store_opts *o)
 {
 	struct store *s = mem_calloc(1, sizeof(*s));
+	char path[PATH_MAX];
 	struct stat sb;
 	int rc, fd, dead;
+	bool fresh;
 
 	if (!s)
 		return RAG_ENOMEM;
@@ -663,7 +675,11 @@ static int open_new(struct store **out, const char *dir, const struct store_opts
 	s->refs = 1;
 	s->pid = getpid();
 	s->dir = mem_strdup(dir);
+	snprintf(path, sizeof(path), "%s/data.mdb", dir);	/* fits, check_dir() saw it */
+	fresh = stat(path, &sb) < 0 || sb.st_size == 0;
 	rc = s->dir ? env_open(s, o) : RAG_ENOMEM;
+	if (rc == RAG_EFULL && fresh)
+		drop_stub(path);
 	if (!rc)
 		rc = lock_name(s);
 	if (!rc)
@@ -716,7 +732,9 @@ static int check_dir(const char *dir, bool create_it)
 			       "cannot make directory '%s': %s", dir, strerror(errno));
 	}
 	if (!create_it && stat(path, &sb) < 0)	/* LMDB would leave its files there */
-		return err_set(errno == EACCES ? RAG_EDENIED : RAG_ENOENT, "no store in '%s'", dir);
+		return errno == EACCES
+			? err_set(RAG_EDENIED, "cannot open store '%s': %s", dir, strerror(errno))
+			: err_set(RAG_ENOENT, "no store in '%s'", dir);
 	return RAG_OK;
 }
 

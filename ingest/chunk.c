@@ -437,6 +437,9 @@ static int cut_section(struct cutter *c, size_t start, size_t end)
 	while (!rc && start < end) {
 		size_t stop = end, next;
 
+		rc = progress_tick(c->o->progress, "chunk", NULL, start, end);
+		if (rc)
+			break;
 		if (end - start > WINDOW) {
 			stop = utf8_floor(c->text, end, start + WINDOW);
 			/* Best cut between paragraphs; a cut elsewhere is mended by the chunk held back. */

@@ -19,6 +19,7 @@
 #define RAG_INGEST_CHUNK_H
 
 #include "base/buf.h"
+#include "base/progress.h"
 #include "index/store.h"
 
 #include <stddef.h>
@@ -34,6 +35,7 @@ struct chunk_opts {
 	const struct tok *tok;		/* NULL: tokens are estimated */
 	size_t max_tokens;		/* of a sequence with its special tokens; 0: no bound */
 	const char *title;		/* "" if none */
+	const struct progress *progress;	/* may be NULL; stage "chunk" */
 };
 
 struct chunk {

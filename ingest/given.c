@@ -105,7 +105,7 @@ int ingest_chunks(struct ingest_totals *out, struct store *s, struct embed *e,
 		  const struct ingest_chunk *chunks, size_t n,
 		  const float *vectors, size_t dim, const struct ingest_opts *o)
 {
-	struct chunk_opts co = { e ? embed_tok(e) : NULL, e ? embed_max_tokens(e) : 0, title };
+	struct chunk_opts co = { e ? embed_tok(e) : NULL, e ? embed_max_tokens(e) : 0, title, NULL };
 	struct ingest_totals t;
 	struct chunks c = { 0 };
 	struct buf text = BUF_INIT, context = BUF_INIT;

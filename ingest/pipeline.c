@@ -117,7 +117,7 @@ static int start_source(struct run *r, const struct source *s, int attempt)
 static int put_in(struct run *r, struct job *j, const struct extracted *e)
 {
 	struct chunk_opts co = { r->embed ? embed_tok(r->embed) : NULL,
-				 r->embed ? embed_max_tokens(r->embed) : 0, e->title };
+				 r->embed ? embed_max_tokens(r->embed) : 0, e->title, &r->progress };
 	struct chunks chunks = { 0 };
 	struct stage_doc d = { .uri = j->uri, .title = e->title, .type = extract_type(e->kind),
 			       .labels = j->labels, .context = e->title, .source_size = j->file.size,
@@ -299,7 +299,7 @@ static int copy_title(void *arg, const struct store_doc *d)
 /* Appends what a chunk of the store embeds as. */
 static int chunk_again(struct buf *out, struct run *r, struct store_snap *v, uint64_t id)
 {
-	struct chunk_opts co = { embed_tok(r->embed), embed_max_tokens(r->embed), NULL };
+	struct chunk_opts co = { embed_tok(r->embed), embed_max_tokens(r->embed), NULL, NULL };
 	struct store_chunk c;
 	char *title = NULL, *prefix = NULL;
 	int rc = store_chunk(&c, v, id);

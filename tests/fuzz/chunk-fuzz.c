@@ -21,7 +21,7 @@ static bool white(const char *s, size_t from, size_t to)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct store_mark m[16];
-	struct chunk_opts o = { NULL, 0, "title" };
+	struct chunk_opts o = { NULL, 0, "title", NULL };
 	struct chunks c = { 0 };
 	struct buf text = BUF_INIT;
 	size_t n = size ? data[0] % 16 : 0, at = 0;

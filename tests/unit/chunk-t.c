@@ -85,7 +85,7 @@ static bool fitting(const struct chunks *c, const char *s, const struct tok *t)
 static int cut(struct chunks *c, const char *s, size_t n, const struct store_mark *m, size_t n_m,
 	       const char *title, const struct tok *t)
 {
-	struct chunk_opts o = { t, t ? MAX : 0, title };
+	struct chunk_opts o = { t, t ? MAX : 0, title, NULL };
 
 	memset(c, 0, sizeof(*c));
 	return chunk_text(c, s, n, m, n_m, &o);
@@ -203,7 +203,7 @@ static void test_headings(const struct tok *t)
 static void test_prefix(const struct tok *t)
 {
 	struct buf title = BUF_INIT, path = BUF_INIT, text = BUF_INIT;
-	struct chunk_opts o = { t, MAX, NULL };
+	struct chunk_opts o = { t, MAX, NULL, NULL };
 	struct chunks c;
 	char *p;
 	size_t n;
@@ -224,6 +224,30 @@ static void test_prefix(const struct tok *t)
 	buf_release(&title);
 	buf_release(&path);
 	buf_release(&text);
+}
+
+static int stop_at_third(void *arg, const struct progress_at *at)
+{
+	int *n = arg;
+
+	(void)at;
+	return ++*n == 3;
+}
+
+static void test_stop(void)
+{
+	int seen = 0;
+	struct progress p = { stop_at_third, &seen };
+	struct chunk_opts o = { NULL, 0, "", &p };
+	struct buf b = BUF_INIT;
+	struct chunks c = { 0 };
+
+	while (b.len < (4u << 20))
+		buf_adds(&b, "xxxxxxxxxxxxxxxx");
+	is_int(chunk_text(&c, b.data, b.len, NULL, 0, &o), RAG_ECANCEL, "a long text is stopped half way");
+	is_int(seen, 3, "where it was asked to");
+	is_int((long long)c.n, 0, "and leaves nothing");
+	buf_release(&b);
 }
 
 static void test_memory(void)
@@ -254,6 +278,7 @@ int main(void)
 
 	test_sizes(NULL);
 	test_headings(NULL);
+	test_stop();
 	test_memory();
 	snprintf(path, sizeof(path), "%s%s/models/all-minilm-l6-v2", cache ? cache : home ? home : "",
 		 cache ? "" : "/.cache/ragstone");

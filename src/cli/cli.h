@@ -73,6 +73,7 @@ extern const struct command *const commands[];		/* NULL-terminated, in the order
 /* Prints "ragstone: message" on stderr and returns the exit code for it. */
 int cli_fail(int rc);
 int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Opens the store with the global options filled in; on failure the message
  * is printed and an exit code (not 0) returned. */
@@ -106,6 +107,7 @@ void cli_wrap(const char *text, size_t len, int indent);
 /* What a control character in a document could do to a terminal is taken out:
  * writes to stdout, raw when stdout is no terminal. */
 void cli_text(const struct cli *c, const char *text, size_t len);
+void cli_err_text(const char *text);	/* the same to stderr: a file's name may hold anything */
 
 /* How a generator draws its tokens: ask and generate take the same options. */
 struct sampling {

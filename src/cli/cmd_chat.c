@@ -340,8 +340,12 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 	if (ch.tty)
 		greet(&ch);
 	while (!code && !ch.quit && (got = line_read(&text, line)) != LINE_END) {
-		if (got == LINE_INTERRUPTED)
+		if (got == LINE_INTERRUPTED && ch.tty)
 			continue;
+		if (got == LINE_INTERRUPTED) {
+			code = cli_fail(RAG_ECANCEL);
+			break;
+		}
 		text += strspn(text, " \t");
 		cli_watch_interrupt(ch.r);	/* afresh for each line */
 		if (*text == '/')
@@ -349,6 +353,8 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 		else if (*text)
 			question(&ch, text);
 		fflush(stdout);
+		if (!ch.tty && cli_interrupted())	/* of a script: all of it */
+			code = CLI_INTERRUPTED;
 	}
 	line_close(line);
 	buf_release(&history);

@@ -95,12 +95,16 @@ static void report(void *arg, const struct rag_ingested *i)
 	if (c->json)
 		report_json(i);
 	if (i->outcome == RAG_FAILED)
-		fprintf(stderr, "ragstone: failed: %s: %s\n", i->uri, i->error);
+		cli_say("failed: %s: %s", i->uri, i->error);
 	else if (i->warning && !c->quiet)
-		fprintf(stderr, "ragstone: warning: %s: %s\n", i->uri, i->warning);
-	if (rep->args->verbose && !c->json && i->outcome != RAG_FAILED)
-		fprintf(stderr, "%-9s %s%s%s\n", outcome_name(i->outcome), i->uri,
-			i->error ? ": " : "", i->error ? i->error : "");
+		cli_say("warning: %s: %s", i->uri, i->warning);
+	if (rep->args->verbose && !c->json && i->outcome != RAG_FAILED) {
+		fprintf(stderr, "%-9s ", outcome_name(i->outcome));
+		cli_err_text(i->uri);
+		fputs(i->error ? ": " : "", stderr);
+		cli_err_text(i->error ? i->error : "");
+		fputc('\n', stderr);
+	}
 }
 
 static void summary(const struct rag_ingest_totals *t, double seconds, bool dry)
@@ -186,7 +190,7 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 	t.chunks += t2.chunks;
 	t.bytes += t2.bytes;
 	clock_gettime(CLOCK_MONOTONIC, &end);
-	if (!code && (!rc || rc == RAG_ECANCEL) && !c->quiet)
+	if (!code && (!rc || (rc == RAG_ECANCEL && t.added + t.replaced + t.removed)) && !c->quiet)
 		summary(&t, (double)(end.tv_sec - begin.tv_sec) +
 			(double)(end.tv_nsec - begin.tv_nsec) * 1e-9, a->dry_run);
 	if (!code && rc)

@@ -135,7 +135,7 @@ static enum line_got read_pipe(const char **out, struct line *l)
 	ssize_t n = getline(&l->text, &l->cap, stdin);
 
 	if (n < 0)
-		return LINE_END;
+		return ferror(stdin) && errno == EINTR ? LINE_INTERRUPTED : LINE_END;
 	if (n && l->text[n - 1] == '\n')
 		l->text[n - 1] = 0;
 	*out = l->text;

@@ -47,20 +47,38 @@ int cli_fail(int rc)
 		fprintf(stderr, "ragstone: interrupted\n");
 		return CLI_INTERRUPTED;
 	}
-	fprintf(stderr, "ragstone: %s\n", *rag_error() ? rag_error() : rag_error_name(rc));
-	return CLI_FAIL;
+	return cli_usage("%s", *rag_error() ? rag_error() : rag_error_name(rc));
+}
+
+static void say(const char *fmt, va_list ap)
+{
+	char *text = NULL;
+
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	cli_bar_clear();
+	fputs("ragstone: ", stderr);
+	cli_err_text(text ? text : "out of memory");
+	fputc('\n', stderr);
+	free(text);
+}
+
+void cli_say(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(fmt, ap);
+	va_end(ap);
 }
 
 int cli_usage(const char *fmt, ...)
 {
 	va_list ap;
 
-	cli_bar_clear();
-	fputs("ragstone: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	say(fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
 	return CLI_FAIL;
 }
 

@@ -144,20 +144,32 @@ static bool harmless(uint32_t c)
 		 (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069));
 }
 
-void cli_text(const struct cli *c, const char *text, size_t len)
+static void put_harmless(FILE *f, const char *text, size_t len)
 {
-	if (!c->out_tty) {
-		fwrite(text, 1, len, stdout);
-		return;
-	}
 	for (size_t i = 0, n; i < len; i += n) {
 		uint32_t cp = utf8_next(text + i, len - i, &n);
 
 		if (cp == UTF8_BAD || !harmless(cp))
-			fputs("\xEF\xBF\xBD", stdout);
+			fputs("\xEF\xBF\xBD", f);
 		else
-			fwrite(text + i, 1, n, stdout);
+			fwrite(text + i, 1, n, f);
 	}
+}
+
+void cli_text(const struct cli *c, const char *text, size_t len)
+{
+	if (c->out_tty)
+		put_harmless(stdout, text, len);
+	else
+		fwrite(text, 1, len, stdout);
+}
+
+void cli_err_text(const char *text)
+{
+	if (isatty(STDERR_FILENO))
+		put_harmless(stderr, text, strlen(text));
+	else
+		fputs(text, stderr);
 }
 
 void cli_wrap(const char *text, size_t len, int indent)
@@ -190,14 +202,7 @@ void cli_wrap(const char *text, size_t len, int indent)
 			putchar(' ');
 			at++;
 		}
-		for (size_t k = start; k < i; k += n) {
-			uint32_t cp = utf8_next(text + k, i - k, &n);
-
-			if (cp == UTF8_BAD || !harmless(cp))
-				fputs("\xEF\xBF\xBD", stdout);
-			else
-				fwrite(text + k, 1, n, stdout);
-		}
+		put_harmless(stdout, text + start, i - start);
 		at += width;
 	}
 	if (at)
@@ -228,7 +233,8 @@ int cli_read(struct buf *out, const char *path)
 		if (n < 0 && errno == EINTR && !cli_interrupted())
 			continue;
 		if (n < 0) {
-			code = cli_usage("cannot read '%s': %s", path ? path : "-", strerror(errno));
+			code = errno == EINTR ? cli_fail(RAG_ECANCEL)
+				: cli_usage("cannot read '%s': %s", path ? path : "-", strerror(errno));
 			break;
 		}
 		if (buf_add(out, chunk, (size_t)n)) {
@@ -254,11 +260,13 @@ int cli_each_line(const char *path, int (*fn)(void *arg, const char *line, size_
 	f = fd == STDIN_FILENO ? stdin : fdopen(fd, "r");
 	if (!f)
 		return cli_usage("cannot read '%s': %s", path, strerror(errno));
-	while (!code && (n = getline(&line, &cap, f)) >= 0) {
+	while (!code && !cli_interrupted() && (n = getline(&line, &cap, f)) >= 0) {
 		if (n && line[n - 1] == '\n')
 			line[--n] = 0;
 		code = fn(arg, line, (size_t)n);
 	}
+	if (!code && cli_interrupted())
+		code = cli_fail(RAG_ECANCEL);
 	if (!code && ferror(f))
 		code = cli_usage("cannot read '%s': %s", path ? path : "-", strerror(errno));
 	free(line);

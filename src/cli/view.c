@@ -93,7 +93,7 @@ void ask_view_answer(struct ask_view *v, const struct rag_answer *a, bool explai
 		if (a->passage[i]->trimmed && !c->quiet)
 			fprintf(stderr, "ragstone: passage %d was cut to fit the model's context\n",
 				a->passage[i]->n);
-	if (a->cut && !c->quiet)
+	if (a->cut && !a->abstained && !c->quiet)
 		fprintf(stderr, "ragstone: the answer was cut\n");
 	if (explain)
 		fprintf(stderr, "%s: search %.3f s, prefill %.3f s for %d tokens, decode %.3f s for %d tokens\n",

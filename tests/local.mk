@@ -24,18 +24,19 @@ EXTRA_DIST += tests/rag_util.h tests/tiny_words.h
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 EXTRA_DIST += tests/tap.h tests/tiny.h tests/tiny_bert.h
-EXTRA_DIST += tests/store_util.h
+EXTRA_DIST += tests/store_util.h tests/crash/ingest-kill.sh
 
 # Hundreds of killed writers, where `make check` has some dozens.
-check-crash: tests/crash/store-t
+check-crash: all tests/crash/store-t
 	$(AM_V_at)./tests/crash/store-t 600
+	$(AM_V_at)srcdir='$(srcdir)' builddir='$(builddir)' bash $(srcdir)/tests/crash/ingest-kill.sh 200
 .PHONY: check-crash
 EXTRA_DIST += tests/golden/quant.py tests/golden/quant.txt
 EXTRA_DIST += tests/golden/logits.py tests/golden/logits.txt
 EXTRA_DIST += tests/golden/embeddings.py tests/golden/embeddings.jsonl
 
 shell_tests = tests/lint/lint.sh tests/lint/corpora.sh \
-	tests/cli/usage-t.sh tests/cli/complete-t.sh tests/cli/session-t.sh tests/cli/man-t.sh tests/cli/install-t.sh
+	tests/cli/usage-t.sh tests/cli/complete-t.sh tests/cli/session-t.sh tests/cli/bad-t.sh tests/cli/man-t.sh tests/cli/install-t.sh
 TESTS += $(shell_tests)
 EXTRA_DIST += $(shell_tests) tests/tap.sh tests/coverage.awk
 # Entries of libFuzzer.  In `make check` a plain main replays their corpora; `make check-fuzz`

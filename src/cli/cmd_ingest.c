@@ -29,7 +29,7 @@ static const struct opt opts[] = {
 	{ 0, "label", "K=V,...", OPT_STR, offsetof(struct args, labels),
 	  "kept with each document, for --filter" },
 	{ 0, "uri", "URI", OPT_STR, offsetof(struct args, uri),
-	  "what to call the document on standard input (stdin:)" },
+	  "what to call the document on standard input (stdin:HASH)" },
 	{ 0, "type", "TYPE", OPT_STR, offsetof(struct args, type),
 	  "its kind: text/plain, text/markdown, text/html, application/pdf" },
 	{ 0, "keep-missing", NULL, OPT_FLAG, offsetof(struct args, keep_missing),
@@ -135,6 +135,20 @@ static void summary(const struct rag_ingest_totals *t, double seconds, bool dry)
 	fprintf(stderr, " in %.1f s\n", seconds);
 }
 
+/* Words are kept without an embedder, but search will not find them. */
+static void warn_unfound(struct rag *r)
+{
+	struct rag_status *s;
+
+	if (rag_status(&s, r))
+		return;
+	if (s->vectors < s->chunks)
+		fprintf(stderr, "ragstone: warning: %llu chunks have no vectors and are not found yet: no "
+			"embedder is at hand; 'ragstone model pull all-minilm-l6-v2', then ingest again\n",
+			(unsigned long long)(s->chunks - s->vectors));
+	rag_status_free(s);
+}
+
 static int run(struct cli *c, const void *v, int argc, char **argv)
 {
 	const struct args *a = v;
@@ -149,7 +163,7 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 	bool from_stdin = false;
 
 	for (int i = 0; i < argc; i++) {
-		if (!strcmp(argv[i], "-"))
+		if (!strcmp(argv[i], "-") && (a->uri || a->type))
 			from_stdin = true;
 		else
 			argv[n_files++] = argv[i];
@@ -197,6 +211,8 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 		code = cli_fail(rc);
 	else if (!code && t.failed)
 		code = CLI_NOTHING;
+	if (!rc && !c->quiet && !a->dry_run)
+		warn_unfound(r);
 	cli_watch_interrupt(NULL);
 	rag_close(r);
 	return code;

@@ -31,10 +31,10 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 		json_add_str(&b, s->store, strlen(s->store));
 		json_add_key(&b, "embedder");
 		json_add_str(&b, s->embedder, strlen(s->embedder));
-		buf_addf(&b, ", \"dim\": %u, \"documents\": %llu, \"chunks\": %llu, \"text_bytes\": %llu, "
+		buf_addf(&b, ", \"dim\": %u, \"documents\": %llu, \"chunks\": %llu, \"vectors\": %llu, \"text_bytes\": %llu, "
 			 "\"disk_bytes\": %llu, \"generation\": %llu, \"format\": %u}", s->dim,
 			 (unsigned long long)s->documents, (unsigned long long)s->chunks,
-			 (unsigned long long)s->text_bytes, (unsigned long long)s->disk_bytes,
+			 (unsigned long long)s->vectors, (unsigned long long)s->text_bytes, (unsigned long long)s->disk_bytes,
 			 (unsigned long long)s->generation, s->format);
 		puts(buf_str(&b));
 		buf_release(&b);
@@ -43,9 +43,9 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 		printf("embedder   %s", *s->embedder ? s->embedder : "none yet");
 		if (s->dim)
 			printf(", %u dimensions", s->dim);
-		printf("\ndocuments  %llu\nchunks     %llu\ntext       %s\non disk    %s\ngeneration %llu\n",
+		printf("\ndocuments  %llu\nchunks     %llu\nvectors    %llu\ntext       %s\non disk    %s\ngeneration %llu\n",
 		       (unsigned long long)s->documents, (unsigned long long)s->chunks,
-		       cli_bytes(text, s->text_bytes), cli_bytes(disk, s->disk_bytes),
+		       (unsigned long long)s->vectors, cli_bytes(text, s->text_bytes), cli_bytes(disk, s->disk_bytes),
 		       (unsigned long long)s->generation);
 	}
 	if (!rc)

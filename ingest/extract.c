@@ -219,6 +219,10 @@ static int await(struct extract *x, const struct progress *p, const struct progr
 	for (;;) {
 		struct pollfd pf = { x->err, POLLIN, 0 };
 
+		/* Before the wait: a fast extractor's stage is seen as well. */
+		rc = progress_tick(p, at->stage, at->what, at->done, at->total);
+		if (rc)
+			return rc;	/* extract_free() ends it */
 		/* While it speaks or works its end is a hang-up; behind that, a moment. */
 		poll(&pf, closed ? 0 : 1, closed ? 1 : 50);
 		if (!closed)
@@ -228,9 +232,6 @@ static int await(struct extract *x, const struct progress *p, const struct progr
 			if (got == x->pid || (got < 0 && errno != EINTR))
 				break;
 		}
-		rc = progress_tick(p, at->stage, at->what, at->done, at->total);
-		if (rc)
-			return rc;	/* extract_free() ends it */
 		if (!late && now() - x->started > EXTRACT_WALL_S) {
 			kill(x->pid, SIGKILL);
 			late = true;

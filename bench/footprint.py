@@ -15,7 +15,7 @@ import tempfile
 import time
 
 RAGSTONE = os.environ.get("RAGSTONE", "build/ragstone")
-CHUNK_BYTES = 900       # of English text, about: 200 tokens
+CHUNK_BYTES = 1100      # of English text, about: 200 tokens
 
 
 def start(text, work):

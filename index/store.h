@@ -231,9 +231,6 @@ struct stage_result {
  * the later wins.  Does not free them.  RAG_EFULL: disk or map full, nothing lost. */
 int store_publish(struct stage_result *results, struct store_writer *w, struct stage *const *stages, size_t n);
 
-/* Same bytes as before, seen again: remembers size and time, so that the next look
- * at the source needs no hash. */
-int store_seen(struct store_writer *w, uint64_t doc, uint64_t source_size, int64_t source_mtime);
 /* Gone from every answer at once, all or none.  RAG_ENOENT names the first id that is none. */
 int store_forget(struct store_writer *w, const uint64_t *docs, size_t n);
 /* (n, dim) vectors for chunks as store_lacking() listed them, in that order; durable.

@@ -10,7 +10,6 @@
 
 #include "index/store_impl.h"
 
-#define DOC_SIZE_AT (8 + HASH_LEN)	/* of source_size and source_mtime in a document's record */
 
 /* ---- the writer ------------------------------------------------------------------ */
 
@@ -271,27 +270,6 @@ int store_forget(struct store_writer *w, const uint64_t *docs, size_t n)
 	if (!rc && !store_sweep(w))
 		store_compact_blocks(w);
 	return rc;
-}
-
-struct seen {
-	uint64_t doc;
-	uint8_t val[16];
-};
-
-static int seen_txn(struct tx *t, void *arg)
-{
-	const struct seen *job = arg;
-
-	return doc_patch(t, job->doc, DOC_SIZE_AT, job->val, sizeof(job->val));
-}
-
-int store_seen(struct store_writer *w, uint64_t doc, uint64_t source_size, int64_t source_mtime)
-{
-	struct seen job = { .doc = doc };
-
-	codec_put64(job.val, source_size);
-	codec_put64(job.val + 8, (uint64_t)source_mtime);
-	return store_txn(w->s, seen_txn, &job);
 }
 
 /* ---- generation and its vectors ------------------------------------------------------------ */

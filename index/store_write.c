@@ -10,7 +10,6 @@
 
 #include "index/store_impl.h"
 
-
 /* ---- the writer ------------------------------------------------------------------ */
 
 static int lock_take(int *out, const struct store *s)

@@ -55,6 +55,8 @@ struct kern {
 	void (*softmax)(float *x, size_t n, float scale);	/* of scale * x, in place */
 	void (*gelu)(float *x, size_t n);			/* x/2 (1 + erf(x / sqrt 2)), in place */
 	void (*silu_mul)(float *y, const float *gate, const float *up, size_t n);	/* gate / (1 + e^-gate) up */
+	/* gate/2 (1 + tanh(sqrt(2/pi) (gate + 0.044715 gate^3))) up: arXiv 1606.08415, section 2 */
+	void (*gelu_mul)(float *y, const float *gate, const float *up, size_t n);
 	/* y = norm(x + add) gain + bias; add NULL: 0. */
 	void (*layer_norm)(float *y, const float *x, const float *add, const float *gain,
 			   const float *bias, size_t n, float eps);

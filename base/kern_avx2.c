@@ -292,6 +292,20 @@ static void avx2_silu_mul(float *y, const float *gate, const float *up, size_t n
 	}
 }
 
+static void avx2_gelu_mul(float *y, const float *gate, const float *up, size_t n)
+{
+	const __m256 one = _mm256_set1_ps(1), c1 = _mm256_set1_ps(-TANH_GELU_1);
+	const __m256 c3 = _mm256_set1_ps(-TANH_GELU_3);
+
+	for (size_t i = 0; i < n; i += LANES) {
+		__m256 g = load(gate + i, n - i);
+		__m256 u = _mm256_mul_ps(g, _mm256_fmadd_ps(c3, _mm256_mul_ps(g, g), c1));
+
+		g = _mm256_div_ps(g, _mm256_add_ps(one, exp8(u)));
+		store(y + i, n - i, _mm256_mul_ps(g, load(up + i, n - i)));
+	}
+}
+
 static void avx2_layer_norm(float *y, const float *x, const float *add, const float *gain,
 			    const float *bias, size_t n, float eps)
 {
@@ -349,6 +363,7 @@ void kern_avx2_fill(struct kern *k)
 	k->softmax = avx2_softmax;
 	k->gelu = avx2_gelu;
 	k->silu_mul = avx2_silu_mul;
+	k->gelu_mul = avx2_gelu_mul;
 	k->layer_norm = avx2_layer_norm;
 	k->rms_norm = avx2_rms_norm;
 }

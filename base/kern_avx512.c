@@ -265,6 +265,21 @@ static void avx512_silu_mul(float *y, const float *gate, const float *up, size_t
 	}
 }
 
+static void avx512_gelu_mul(float *y, const float *gate, const float *up, size_t n)
+{
+	const __m512 one = _mm512_set1_ps(1), c1 = _mm512_set1_ps(-TANH_GELU_1);
+	const __m512 c3 = _mm512_set1_ps(-TANH_GELU_3);
+
+	for (size_t i = 0; i < n; i += LANES) {
+		__mmask16 m = first(n - i);
+		__m512 g = _mm512_maskz_loadu_ps(m, gate + i);
+		__m512 u = _mm512_mul_ps(g, _mm512_fmadd_ps(c3, _mm512_mul_ps(g, g), c1));
+
+		g = _mm512_div_ps(g, _mm512_add_ps(one, exp16(u)));
+		_mm512_mask_storeu_ps(y + i, m, _mm512_mul_ps(g, _mm512_maskz_loadu_ps(m, up + i)));
+	}
+}
+
 static void avx512_layer_norm(float *y, const float *x, const float *add, const float *gain,
 			      const float *bias, size_t n, float eps)
 {
@@ -327,6 +342,7 @@ void kern_avx512_fill(struct kern *k)
 	k->softmax = avx512_softmax;
 	k->gelu = avx512_gelu;
 	k->silu_mul = avx512_silu_mul;
+	k->gelu_mul = avx512_gelu_mul;
 	k->layer_norm = avx512_layer_norm;
 	k->rms_norm = avx512_rms_norm;
 }

@@ -10,6 +10,8 @@
  *	H(x) = erfc(x / sqrt 2) exp(x^2/2) / 2 = t (H1 + t (H2 + ...)),
  *	t = 1 / (1 + 0.3 x), relative error 1.5e-7 for x in 0 .. 14; beyond,
  *	the factor exp(-x^2/2) is 0 in single precision.
+ *
+ * x/2 (1 + tanh(u)) = x / (1 + exp(-2 u)), u = sqrt(2/pi) (x + 0.044715 x^3).
  */
 #ifndef RAG_BASE_KERN_MATH_H
 #define RAG_BASE_KERN_MATH_H
@@ -34,5 +36,8 @@
 #define GELU_H6 0.20635328f
 #define GELU_H7 -0.15720296f
 #define GELU_H8 0.035674747f
+
+#define TANH_GELU_1 1.5957691f		/* 2 sqrt(2/pi) */
+#define TANH_GELU_3 0.071354817f	/* the same times 0.044715 */
 
 #endif

@@ -136,6 +136,15 @@ static void ref_silu_mul(float *y, const float *gate, const float *up, size_t n)
 		y[i] = gate[i] / (1 + expf(-gate[i])) * up[i];
 }
 
+static void ref_gelu_mul(float *y, const float *gate, const float *up, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		float g = gate[i], u = 0.79788456f * g * (1 + 0.044715f * g * g);
+
+		y[i] = g / (1 + expf(-2 * u)) * up[i];
+	}
+}
+
 static void ref_layer_norm(float *y, const float *x, const float *add, const float *gain,
 			   const float *bias, size_t n, float eps)
 {
@@ -175,6 +184,7 @@ void kern_ref_fill(struct kern *k)
 	k->softmax = ref_softmax;
 	k->gelu = ref_gelu;
 	k->silu_mul = ref_silu_mul;
+	k->gelu_mul = ref_gelu_mul;
 	k->layer_norm = ref_layer_norm;
 	k->rms_norm = ref_rms_norm;
 }

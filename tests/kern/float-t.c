@@ -168,10 +168,16 @@ static void test_gemm(const struct kern *k, const struct kern *ref)
 	ok(good, "%s: pack and gemm; a row's bits do not depend on the others", k->name);
 }
 
+static double tanh_gelu(double x)
+{
+	return x / 2 * (1 + tanh(sqrt(2 / acos(-1)) * (x + .044715 * x * x * x)));
+}
+
 static void test_rows(const struct kern *k)
 {
 	static float x[MAX], y[MAX], add[MAX], gain[MAX], bias[MAX];
-	bool softmax = true, gelu = true, silu = true, layer = true, rms = true, guard = true;
+	bool softmax = true, gelu = true, silu = true, gelu_mul = true, layer = true, rms = true;
+	bool guard = true;
 
 	for (size_t s = 0; s < N_SIZES; s++) {
 		size_t n = sizes[s];
@@ -211,6 +217,13 @@ static void test_rows(const struct kern *k)
 		}
 		guard = guard && y[n] == GUARD;
 
+		y[n] = GUARD;
+		k->gelu_mul(y, x, add, n);
+		for (size_t i = 0; i < n && gelu_mul; i++)
+			gelu_mul = near(y[i], tanh_gelu(x[i]) * add[i],
+					3e-7 * (fabs(x[i]) + .1) * fabs(add[i]));
+		guard = guard && y[n] == GUARD;
+
 		for (size_t i = 0; i < n; i++)
 			mean += ((double)x[i] + add[i]) / (double)n;
 		for (size_t i = 0; i < n; i++)
@@ -246,6 +259,7 @@ static void test_rows(const struct kern *k)
 	ok(softmax, "%s: softmax", k->name);
 	ok(gelu, "%s: gelu", k->name);
 	ok(silu, "%s: silu_mul", k->name);
+	ok(gelu_mul, "%s: gelu_mul", k->name);
 	ok(layer, "%s: layer_norm", k->name);
 	ok(rms, "%s: rms_norm", k->name);
 	ok(guard, "%s: nothing is written behind a row", k->name);
@@ -269,6 +283,11 @@ static void test_extremes(const struct kern *k)
 	for (int i = 0; i < 13; i++)
 		good = good && near(s[i], x[i] / (1 + exp(-(double)x[i])), 2e-7 * fabs(x[i]));
 	ok(good, "%s: silu far out", k->name);
+	k->gelu_mul(s, x, one, 13);
+	good = true;
+	for (int i = 0; i < 13; i++)
+		good = good && near(s[i], tanh_gelu(x[i]), 3e-7 * fabs(x[i]));
+	ok(good, "%s: gelu_mul far out", k->name);
 	k->softmax(x, 13, 1);
 	ok(near(x[12], 1, 1e-7) && near(x[0], 0, 1e-30), "%s: softmax of far values", k->name);
 }

@@ -358,6 +358,7 @@ INLINE void tile_fill(struct tile *t, enum kern_q type, const uint8_t *w, size_t
 
 		eight_rows(p, w, row, r, n);
 		for (size_t b = 0; b < k / block; b++) {
+			fetch_ahead(p[0] + 8 * row, b, 8 * bytes);
 			float *td = t->d + b * LANES + r, *tm = t->m + b * LANES + r;
 
 #pragma GCC unroll 8

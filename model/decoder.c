@@ -17,6 +17,8 @@
 /* Tokens that go through the layers together: enough to share each unpacked
  * tile of weights among many, few enough for the activations to stay in L2/L3. */
 #define MICRO 512
+#define PIECE 16	/* tokens that a thread takes where each is computed alone */
+#define CAPPED 8192	/* logits, ditto */
 #define SAMPLE 64	/* bytes of each tensor in the fingerprint */
 
 struct decoder {
@@ -37,7 +39,9 @@ struct decoder_run {
 	int32_t *tokens;		/* (n_ctx) */
 	struct kv kv;
 	struct matmul m;
-	float *cos, *sin;		/* (MICRO, n_rot / 2) of the tokens at hand */
+	struct rope {
+		float *cos, *sin;	/* (MICRO, n_rot / 2) of the tokens at hand */
+	} rope[2];			/* as weights.freq */
 	float *x, *normed;		/* (MICRO, dim) residual stream; its norm */
 	float *q, *mixed;		/* (MICRO, n_head, head_dim) */
 	float *k, *v;			/* (MICRO, n_kv, head_dim) */
@@ -229,7 +233,11 @@ int decoder_run_new(struct decoder_run **out, const struct decoder *d, size_t n_
 	    (rc = matmul_init(&r->m, d->kern, par, w->n_ff > max_k ? w->n_ff : max_k, n)))
 		goto fail;
 	r->tokens = mem_calloc(n_ctx, sizeof(*r->tokens));
-	if (!r->tokens || !floats(&r->cos, n, w->n_rot / 2) || !floats(&r->sin, n, w->n_rot / 2) ||
+	for (int i = 0; i < 2 && !rc; i++)
+		if (w->freq[i] && (!floats(&r->rope[i].cos, n, w->n_rot / 2) ||
+				   !floats(&r->rope[i].sin, n, w->n_rot / 2)))
+			rc = RAG_ENOMEM;
+	if (rc || !r->tokens ||
 	    !floats(&r->x, n, w->dim) || !floats(&r->normed, n, w->dim) || !floats(&r->q, n, q) ||
 	    !floats(&r->mixed, n, q) || !floats(&r->k, n, w->n_kv * w->head_dim) ||
 	    !floats(&r->v, n, w->n_kv * w->head_dim) || !floats(&r->h, n, w->n_ff)) {
@@ -250,8 +258,10 @@ void decoder_run_free(struct decoder_run *r)
 	kv_release(&r->kv);
 	matmul_release(&r->m);
 	mem_free(r->tokens);
-	mem_free(r->cos);
-	mem_free(r->sin);
+	for (int i = 0; i < 2; i++) {
+		mem_free(r->rope[i].cos);
+		mem_free(r->rope[i].sin);
+	}
 	mem_free(r->x);
 	mem_free(r->normed);
 	mem_free(r->q);
@@ -285,6 +295,16 @@ const int32_t *decoder_tokens(const struct decoder_run *r)
 
 /* ---- the forward pass ---- */
 
+static size_t pieces(size_t n)
+{
+	return (n + PIECE - 1) / PIECE;
+}
+
+static size_t piece_end(size_t piece, size_t n)
+{
+	return (piece + 1) * PIECE < n ? (piece + 1) * PIECE : n;
+}
+
 static void rotate(float *v, const struct weights *w, const float *cos, const float *sin)
 {
 	size_t half = w->n_rot / 2;
@@ -309,24 +329,36 @@ struct place {
 	size_t layer, n, pos;
 };
 
-/* Rotates queries and keys of some tokens and puts keys and values into the cache. */
+/* Norms and rotates heads (n, head_dim) of one token. */
+static void place_heads(const struct decoder *d, float *v, size_t n, const float *gain,
+			const float *cos, const float *sin)
+{
+	const struct weights *w = &d->w;
+
+	for (size_t h = 0; h < n; h++, v += w->head_dim) {
+		if (gain)
+			d->kern->rms_norm(v, v, gain, w->head_dim, w->eps);
+		rotate(v, w, cos, sin);
+	}
+}
+
+/* Norms and rotates queries and keys of some tokens and puts keys and values into the cache. */
 static void place_piece(void *arg, size_t piece, int thread)
 {
 	const struct place *a = arg;
 	struct decoder_run *r = a->r;
 	const struct weights *w = &r->d->w;
+	const struct layer *l = &w->layers[a->layer];
+	const struct rope *rope = &r->rope[l->local];
 	size_t dim = w->head_dim, half = w->n_rot / 2;
-	size_t to = (piece + 1) * 16 < a->n ? (piece + 1) * 16 : a->n;
 
 	(void)thread;
-	for (size_t t = piece * 16; t < to; t++) {
-		const float *cos = r->cos + t * half, *sin = r->sin + t * half;
+	for (size_t t = piece * PIECE; t < piece_end(piece, a->n); t++) {
+		const float *cos = rope->cos + t * half, *sin = rope->sin + t * half;
 		float *q = r->q + t * w->n_head * dim, *k = r->k + t * w->n_kv * dim;
 
-		for (size_t h = 0; h < w->n_head; h++)
-			rotate(q + h * dim, w, cos, sin);
-		for (size_t h = 0; h < w->n_kv; h++)
-			rotate(k + h * dim, w, cos, sin);
+		place_heads(r->d, q, w->n_head, l->q_norm, cos, sin);
+		place_heads(r->d, k, w->n_kv, l->k_norm, cos, sin);
 		/* A softmax need not pass a NaN on. */
 		if (!all_finite(r->d, q, w->n_head * dim) || !all_finite(r->d, k, w->n_kv * dim))
 			atomic_store(&r->broken, true);
@@ -334,18 +366,76 @@ static void place_piece(void *arg, size_t piece, int thread)
 	}
 }
 
-static void angles(struct decoder_run *r, size_t n, size_t pos)
+static void angles(const struct rope *rope, const double *freq, size_t half, size_t t, size_t pos)
 {
-	size_t half = r->d->w.n_rot / 2;
+	for (size_t i = 0; i < half; i++) {
+		double angle = (double)pos * freq[i];
 
-	for (size_t t = 0; t < n; t++) {
-		for (size_t i = 0; i < half; i++) {
-			double angle = (double)(pos + t) * r->d->w.freq[i];
-
-			r->cos[t * half + i] = (float)cos(angle);
-			r->sin[t * half + i] = (float)sin(angle);
-		}
+		rope->cos[t * half + i] = (float)cos(angle);
+		rope->sin[t * half + i] = (float)sin(angle);
 	}
+}
+
+struct enter {
+	struct decoder_run *r;
+	const int32_t *ids;
+	size_t n, pos;
+};
+
+/* Embeddings of some tokens, and the angles of their positions. */
+static void enter_piece(void *arg, size_t piece, int thread)
+{
+	const struct enter *a = arg;
+	struct decoder_run *r = a->r;
+	const struct weights *w = &r->d->w;
+	size_t row = dtype_row_bytes(w->embd->type, w->dim);
+
+	(void)thread;
+	for (size_t t = piece * PIECE; t < piece_end(piece, a->n); t++) {
+		float *x = r->x + t * w->dim;
+
+		dequant_row(x, w->embd->type, (const char *)w->embd->data + (size_t)a->ids[t] * row,
+			    w->dim);
+		for (size_t i = 0; i < w->dim; i++)
+			x[i] *= w->embd_scale;
+		for (int i = 0; i < 2 && w->freq[i]; i++)
+			angles(&r->rope[i], w->freq[i], w->n_rot / 2, t, a->pos + t);
+	}
+}
+
+struct join {
+	struct decoder_run *r;
+	float *x;
+	const float *gain;
+	size_t n;
+};
+
+/* x += the norm of what the layer has put beside it. */
+static void join_piece(void *arg, size_t piece, int thread)
+{
+	const struct join *a = arg;
+	const struct weights *w = &a->r->d->w;
+
+	(void)thread;
+	for (size_t t = piece * PIECE; t < piece_end(piece, a->n); t++) {
+		float *x = a->x + t * w->dim, *y = a->r->normed + t * w->dim;
+
+		a->r->d->kern->rms_norm(y, y, a->gain, w->dim, w->eps);
+		for (size_t i = 0; i < w->dim; i++)
+			x[i] += y[i];
+	}
+}
+
+/* x (n, dim) += a layer of the input; gain: of its norm, may be NULL. */
+static void join(float *x, struct decoder_run *r, size_t n, const struct linear *layer,
+		 const float *gain)
+{
+	struct matmul_out out = { layer, gain ? r->normed : x, r->d->w.dim, !gain };
+	struct join a = { r, x, gain, n };
+
+	matmul_apply(&r->m, &out, 1);
+	if (gain)
+		par_for(r->par, pieces(n), join_piece, &a);
 }
 
 /* One layer of n tokens at pos, of which only the last `wanted` go on behind
@@ -353,6 +443,7 @@ static void angles(struct decoder_run *r, size_t n, size_t pos)
 static void run_layer(struct decoder_run *r, size_t layer, size_t n, size_t pos, size_t wanted)
 {
 	const struct weights *w = &r->d->w;
+	const struct kern *kern = r->d->kern;
 	const struct layer *l = &w->layers[layer];
 	const struct linear *qkv[] = { &l->q, &l->k, &l->v }, *o[] = { &l->o };
 	const struct linear *in[] = { &l->gate, &l->up }, *down[] = { &l->down };
@@ -362,21 +453,37 @@ static void run_layer(struct decoder_run *r, size_t layer, size_t n, size_t pos,
 	struct matmul_out out_qkv[] = {
 		{ &l->q, r->q, q, false }, { &l->k, r->k, kv, false }, { &l->v, r->v, kv, false },
 	};
-	struct matmul_out out_o = { &l->o, x, w->dim, true }, out_down = { &l->down, x, w->dim, true };
 
 	matmul_input(&r->m, r->x, n, w->dim, r->normed, l->attn_norm, w->eps, qkv, 3);
 	matmul_apply(&r->m, out_qkv, 3);
-	par_for(r->par, (n + 15) / 16, place_piece, &place);
+	par_for(r->par, pieces(n), place_piece, &place);
 	if (!wanted)
 		return;
-	kv_attend(r->mixed, &r->kv, layer, r->q + skip * q, wanted, pos + skip, r->par);
+	kv_attend(r->mixed, &r->kv, layer, r->q + skip * q, wanted, pos + skip,
+		  l->local ? w->window : w->n_ctx, r->par);
 	matmul_input(&r->m, r->mixed, wanted, q, NULL, NULL, 0, o, 1);
-	matmul_apply(&r->m, &out_o, 1);
+	join(x, r, wanted, &l->o, l->attn_post);
 
 	matmul_input(&r->m, x, wanted, w->dim, r->normed, l->ffn_norm, w->eps, in, 2);
-	matmul_gated(r->h, &r->m, &l->gate, &l->up);
+	matmul_gated(r->h, &r->m, &l->gate, &l->up, w->gelu ? kern->gelu_mul : kern->silu_mul);
 	matmul_input(&r->m, r->h, wanted, w->n_ff, NULL, NULL, 0, down, 1);
-	matmul_apply(&r->m, &out_down, 1);
+	join(x, r, wanted, &l->down, l->ffn_post);
+}
+
+struct cap {
+	float *logits;
+	size_t n;
+	float cap;
+};
+
+static void cap_piece(void *arg, size_t piece, int thread)
+{
+	const struct cap *a = arg;
+	size_t from = piece * CAPPED, to = from + CAPPED < a->n ? from + CAPPED : a->n;
+
+	(void)thread;
+	for (size_t i = from; i < to; i++)
+		a->logits[i] = a->cap * tanhf(a->logits[i] / a->cap);
 }
 
 /* Logits (wanted, vocab) of the last tokens of a micro-batch. */
@@ -392,6 +499,11 @@ static void predict(float *logits, struct decoder_run *r, size_t n, size_t wante
 	for (size_t t = 0; t < wanted; t++)
 		if (!all_finite(r->d, logits + t * w->n_vocab, w->n_vocab))
 			atomic_store(&r->broken, true);
+	if (w->softcap != 0) {
+		struct cap cap = { logits, wanted * w->n_vocab, w->softcap };
+
+		par_for(r->par, (cap.n + CAPPED - 1) / CAPPED, cap_piece, &cap);
+	}
 }
 
 /* A micro-batch; logits (wanted, vocab) of its last tokens. */
@@ -399,12 +511,9 @@ static int run_batch(float *logits, struct decoder_run *r, const int32_t *ids, s
 		     size_t wanted, const struct progress *p, uint64_t done, uint64_t total)
 {
 	const struct weights *w = &r->d->w;
-	size_t row = dtype_row_bytes(w->embd->type, w->dim);
+	struct enter enter = { r, ids, n, pos };
 
-	for (size_t t = 0; t < n; t++)
-		dequant_row(r->x + t * w->dim, w->embd->type,
-			    (const char *)w->embd->data + (size_t)ids[t] * row, w->dim);
-	angles(r, n, pos);
+	par_for(r->par, pieces(n), enter_piece, &enter);
 	atomic_store(&r->broken, false);
 	for (size_t i = 0; i < w->n_layer; i++) {
 		int rc = progress_tick(p, "read", NULL, done + n * i / w->n_layer, total);

@@ -1,5 +1,5 @@
 /*
- * decoder - a transformer that predicts the next token (llama, qwen2).
+ * decoder - a transformer that predicts the next token (llama, qwen2, gemma3).
  *
  * struct decoder holds weights and is immutable after decoder_open(): share
  * it.  struct decoder_run holds a KV cache and scratch: one thread at a time.

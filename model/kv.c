@@ -79,10 +79,44 @@ struct attend {
 	struct kv *kv;
 	float *out;
 	const float *q;
-	size_t layer, n, pos;
+	size_t layer, n, pos, window;
 	size_t tokens;		/* of a piece */
 	size_t heads, parts;	/* query heads of a piece; pieces that share a key head */
 };
+
+/* The first position that a query at pos sees. */
+static size_t horizon(const struct attend *a, size_t pos)
+{
+	return pos < a->window ? 0 : pos + 1 - a->window;
+}
+
+/* mix (n, heads, v_dim) += p v for queries at pos, pos + 1, ..., whose rows of
+ * p (n, heads, ldp) begin at position `base`.  What all of them see is one
+ * product; before and behind it each has what it sees alone. */
+static void mix_values(float *mix, const struct attend *a, size_t kv_head, size_t heads,
+		       const float *p, size_t ldp, size_t base, size_t n, size_t pos)
+{
+	const struct kv *kv = a->kv;
+	const struct kern *kern = kv->kern;
+	size_t end = pos + 1, last = horizon(a, pos + n - 1), from = last < end ? last : end;
+	size_t v_dim = kv->v_dim;
+
+	for (size_t t = 0; t < n && horizon(a, pos + t) < from; t++) {
+		size_t at = horizon(a, pos + t);
+
+		kern->attn_mix(mix + t * heads * v_dim, v_dim, p + t * heads * ldp + at - base, ldp,
+			       heads, values(kv, a->layer, kv_head, at), v_dim, from - at, v_dim);
+	}
+	kern->attn_mix(mix, v_dim, p + from - base, ldp, n * heads,
+		       values(kv, a->layer, kv_head, from), v_dim, end - from, v_dim);
+	for (size_t t = 1; t < n; t++) {
+		size_t at = horizon(a, pos + t) > end ? horizon(a, pos + t) : end;
+
+		kern->attn_mix(mix + t * heads * v_dim, v_dim, p + t * heads * ldp + at - base, ldp,
+			       heads, values(kv, a->layer, kv_head, at), v_dim, pos + t + 1 - at,
+			       v_dim);
+	}
+}
 
 static void attend_piece(void *arg, size_t piece, int thread)
 {
@@ -97,7 +131,8 @@ static void attend_piece(void *arg, size_t piece, int thread)
 	size_t n = a->n - first < a->tokens ? a->n - first : a->tokens;
 	size_t head = kv_head * group + part * a->heads, left = group - part * a->heads;
 	size_t heads = left < a->heads ? left : a->heads, nq = n * heads;
-	size_t seen = a->pos + first + 1, n_pos = round16(seen + n - 1);	/* by the first; by all */
+	size_t pos = a->pos + first, end = round16(pos + n);
+	size_t base = horizon(a, pos) & ~(size_t)15, n_pos = end - base;
 	float *s = (float *)(void *)(kv->scratch + (size_t)thread * kv->scratch_bytes);
 	float *q = s + kv->n_scores, *mix = q + nq * dim;
 	float scale = 1 / sqrtf((float)dim);
@@ -106,14 +141,15 @@ static void attend_piece(void *arg, size_t piece, int thread)
 		memcpy(q + t * heads * dim, a->q + ((first + t) * kv->n_head + head) * dim,
 		       heads * dim * sizeof(*q));
 	for (size_t j = 0; j < n_pos; j += 16)
-		kern->attn_scores(s + j, n_pos, q, dim, nq, keys(kv, a->layer, kv_head, j), dim);
-	for (size_t i = 0; i < nq; i++)
-		kern->softmax(s + i * n_pos, seen + i / heads, scale);
+		kern->attn_scores(s + j, n_pos, q, dim, nq, keys(kv, a->layer, kv_head, base + j),
+				  dim);
+	for (size_t i = 0; i < nq; i++) {
+		size_t own = pos + i / heads, at = horizon(a, own);
+
+		kern->softmax(s + i * n_pos + at - base, own + 1 - at, scale);
+	}
 	memset(mix, 0, nq * v_dim * sizeof(*mix));
-	kern->attn_mix(mix, v_dim, s, n_pos, nq, values(kv, a->layer, kv_head, 0), v_dim, seen, v_dim);
-	for (size_t t = 1; t < n; t++)
-		kern->attn_mix(mix + t * heads * v_dim, v_dim, s + t * heads * n_pos + seen, n_pos,
-			       heads, values(kv, a->layer, kv_head, seen), v_dim, t, v_dim);
+	mix_values(mix, a, kv_head, heads, s, n_pos, base, n, pos);
 	for (size_t t = 0; t < n; t++)
 		for (size_t h = 0; h < heads; h++)
 			memcpy(a->out + ((first + t) * kv->n_head + head + h) * dim,
@@ -121,11 +157,13 @@ static void attend_piece(void *arg, size_t piece, int thread)
 }
 
 void kv_attend(float *out, struct kv *kv, size_t layer, const float *q, size_t n, size_t pos,
-	       struct par *par)
+	       size_t window, struct par *par)
 {
 	size_t group = kv->n_head / kv->n_kv, threads = (size_t)par_threads(par);
-	struct attend a = { kv, out, q, layer, n, pos, 1, group, 1 };
-	size_t fit = kv->n_scores / round16(pos + n) / group;
+	struct attend a = { kv, out, q, layer, n, pos, window, 1, group, 1 };
+	/* A piece of QUERIES tokens sees no more than this, rounded out to blocks. */
+	size_t span = window < pos + n ? window + QUERIES + 32 : pos + n;
+	size_t fit = kv->n_scores / round16(span) / group;
 
 	if (n > 1) {
 		a.tokens = group < QUERIES ? QUERIES / group : 1;

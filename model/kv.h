@@ -3,10 +3,11 @@
  *
  * 16-bit floats.  Keys lie in blocks of 16 positions, dimension after
  * dimension, so that a query meets 16 keys at once without horizontal sums;
- * values lie position after position.  A query's softmax runs over its whole
- * row of scores, and every sum goes up in positions or dimensions: the result
- * depends on the query's position and the cache, not on what is computed
- * beside it.  Memory is touched only as positions are filled.
+ * values lie position after position.  A query's softmax runs over the whole
+ * row of scores that it may see, and every sum goes up in positions or
+ * dimensions: the result depends on the query's position and the cache, not on
+ * what is computed beside it.  All positions are kept, whatever a window hides:
+ * so any rewind is right.  Memory is touched only as positions are filled.
  * One thread at a time, but for kv_store() of different positions.
  */
 #ifndef RAG_MODEL_KV_H
@@ -34,8 +35,9 @@ void kv_release(struct kv *kv);		/* zeroed is allowed */
 void kv_store(struct kv *kv, size_t layer, size_t pos, const float *k, const float *v);
 
 /* out, q: (n, n_head, dim) for the tokens at pos, pos + 1, ... which are
- * stored, as all before them.  out may not be q. */
+ * stored, as all before them.  Each sees the `window` positions that end with
+ * its own; n_ctx: all.  out may not be q. */
 void kv_attend(float *out, struct kv *kv, size_t layer, const float *q, size_t n, size_t pos,
-	       struct par *par);
+	       size_t window, struct par *par);
 
 #endif

@@ -205,6 +205,7 @@ void matmul_apply(struct matmul *m, const struct matmul_out *out, size_t n_out)
 struct gated {
 	const struct matmul *m;
 	const struct linear *gate, *up;
+	void (*act)(float *y, const float *gate, const float *up, size_t n);
 	float *y;
 	size_t rows;
 };
@@ -225,12 +226,13 @@ static void gated_piece(void *arg, size_t piece, int thread)
 	if (a->up->bias)
 		finish(u, rows, u, rows, m->n, rows, a->up->bias + first);
 	for (size_t c = 0; c < m->n; c++)
-		m->kern->silu_mul(a->y + c * n + first, g + c * rows, u + c * rows, rows);
+		a->act(a->y + c * n + first, g + c * rows, u + c * rows, rows);
 }
 
-void matmul_gated(float *y, struct matmul *m, const struct linear *gate, const struct linear *up)
+void matmul_gated(float *y, struct matmul *m, const struct linear *gate, const struct linear *up,
+		  void (*act)(float *y, const float *gate, const float *up, size_t n))
 {
-	struct gated a = { m, gate, up, y, piece_rows(m, gate->w->ne[1]) };
+	struct gated a = { m, gate, up, act, y, piece_rows(m, gate->w->ne[1]) };
 
 	par_for(m->par, (gate->w->ne[1] + a.rows - 1) / a.rows, gated_piece, &a);
 }

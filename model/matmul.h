@@ -48,7 +48,8 @@ struct matmul_out {
 
 /* At most 4 layers of the input's width. */
 void matmul_apply(struct matmul *m, const struct matmul_out *out, size_t n_out);
-/* y (n, outputs) = silu(gate x) * (up x); two layers of equal shape. */
-void matmul_gated(float *y, struct matmul *m, const struct linear *gate, const struct linear *up);
+/* y (n, outputs) = act(gate x) * (up x); two layers of equal shape.  act: kern's silu_mul, gelu_mul. */
+void matmul_gated(float *y, struct matmul *m, const struct linear *gate, const struct linear *up,
+		  void (*act)(float *y, const float *gate, const float *up, size_t n));
 
 #endif

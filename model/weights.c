@@ -18,8 +18,21 @@
 #define MAX_HEAD_DIM 512
 #define MAX_CTX (1 << 24)
 
+static const struct arch {
+	const char *name;
+	bool halves, bias;	/* of q, k, v; others may have them */
+	bool gemma;
+} archs[] = {
+	{ "llama", false, false, false },
+	{ "qwen2", true, true, false },
+	{ "gemma3", true, false, true },
+};
+#define GEMMA_PATTERN 6		/* of so many layers the last sees all */
+#define GEMMA_LOCAL_BASE 10000
+
 struct reader {
 	struct weights *w;
+	const struct arch *arch;
 	const struct gguf *g;
 	const char *path;
 	float *next;			/* of w->small */
@@ -40,7 +53,7 @@ static bool arch_is(const struct gguf_str *a, const char *name)
 	return a->len == strlen(name) && !memcmp(a->s, name, a->len);
 }
 
-int weights_check_arch(const struct gguf *g)
+static int find_arch(const struct arch **out, const struct gguf *g)
 {
 	static const char *const encoders[] = {
 		"bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2",
@@ -59,10 +72,21 @@ int weights_check_arch(const struct gguf *g)
 		if (arch_is(&a, encoders[i]))
 			return err_set(RAG_EUNSUP, "'%s' is not a generator: '%s' is an encoder",
 				       gguf_path(g), encoders[i]);
-	if (!arch_is(&a, "llama") && !arch_is(&a, "qwen2"))
-		return err_set(RAG_EUNSUP, "'%s': unknown architecture '%.*s' (llama, qwen2)",
-			       gguf_path(g), (int)(a.len < 40 ? a.len : 40), a.s);
-	return RAG_OK;
+	for (size_t i = 0; i < sizeof(archs) / sizeof(archs[0]); i++) {
+		if (arch_is(&a, archs[i].name)) {
+			*out = &archs[i];
+			return RAG_OK;
+		}
+	}
+	return err_set(RAG_EUNSUP, "'%s': unknown architecture '%.*s' (llama, qwen2, gemma3)",
+		       gguf_path(g), (int)(a.len < 40 ? a.len : 40), a.s);
+}
+
+int weights_check_arch(const struct gguf *g)
+{
+	const struct arch *a;
+
+	return find_arch(&a, g);
 }
 
 /* ---- metadata ---- */
@@ -117,6 +141,7 @@ static int refuse_others(const struct reader *r)
 	char name[96];
 	uint64_t n;
 	double f;
+	bool b;
 
 	key_of(name, r, "rope.scaling.type");
 	if (gguf_get_str(&s, r->g, name) && !arch_is(&s, "none"))
@@ -128,21 +153,71 @@ static int refuse_others(const struct reader *r)
 	key_of(name, r, "expert_count");
 	if (gguf_get_u64(&n, r->g, name) && n)
 		return err_set(RAG_EUNSUP, "'%s': mixtures of experts are not supported", r->path);
+	key_of(name, r, "attn_logit_softcapping");
+	if (gguf_get_f64(&f, r->g, name) && f != 0)
+		return err_set(RAG_EUNSUP, "'%s': %s is not supported", r->path, name);
+	key_of(name, r, "attention.causal");
+	if (gguf_get_bool(&b, r->g, name) && !b)
+		return err_set(RAG_EUNSUP, "'%s' is not a generator: %s is false", r->path, name);
+	return RAG_OK;
+}
+
+static int frequencies(double **out, const struct weights *w, double base)
+{
+	*out = mem_calloc(w->n_rot / 2, sizeof(**out));
+	if (!*out)
+		return RAG_ENOMEM;
+	for (size_t i = 0; i < w->n_rot / 2; i++)
+		(*out)[i] = pow(base, -2.0 * (double)i / (double)w->n_rot);
+	return RAG_OK;
+}
+
+/* What gemma3 has beside the others' measures. */
+static int read_gemma(struct reader *r)
+{
+	static const char *const of_local[] = {
+		"attention.key_length_swa", "attention.value_length_swa", "rope.dimension_count_swa",
+	};
+	struct weights *w = r->w;
+	double base, cap;
+	size_t n, pattern;
+	char name[96];
+	int rc;
+
+	key_of(name, r, "attention.sliding_window_pattern");
+	if (gguf_arr_len(r->g, name))
+		return err_set(RAG_EUNSUP, "'%s': %s as an array is not supported", r->path, name);
+	if ((rc = measure(&w->window, r, "attention.sliding_window", 1, MAX_CTX, 0)) ||
+	    (rc = measure(&pattern, r, "attention.sliding_window_pattern", 1, MAX_LAYERS,
+			  GEMMA_PATTERN)) ||
+	    (rc = number(&base, r, "rope.freq_base_swa", 1, 1e12, GEMMA_LOCAL_BASE)) ||
+	    (rc = number(&cap, r, "final_logit_softcapping", 0, 1e6, 0)) ||
+	    (rc = frequencies(&w->freq[1], w, base)))
+		return rc;
+	for (size_t i = 0; i < sizeof(of_local) / sizeof(of_local[0]); i++) {
+		size_t same = i < 2 ? w->head_dim : w->n_rot;
+
+		if ((rc = measure(&n, r, of_local[i], same, same, same)))
+			return rc;
+	}
+	for (size_t i = 0; i < w->n_layer; i++)
+		w->layers[i].local = i % pattern < pattern - 1;
+	w->gelu = true;
+	w->embd_scale = sqrtf((float)w->dim);
+	w->softcap = (float)cap;
 	return RAG_OK;
 }
 
 static int read_measures(struct reader *r)
 {
 	struct weights *w = r->w;
-	struct gguf_str arch;
 	double eps, base;
 	size_t v_dim;
 	int rc;
 
-	if ((rc = get_arch(&arch, r->g)))
-		return rc;
-	memcpy(w->arch, arch.s, arch.len);	/* weights_check_arch() knows its length */
-	w->halves = !strcmp(w->arch, "qwen2");
+	memcpy(w->arch, r->arch->name, strlen(r->arch->name));
+	w->halves = r->arch->halves;
+	w->embd_scale = 1;
 	if ((rc = refuse_others(r)) ||
 	    (rc = measure(&w->n_layer, r, "block_count", 1, MAX_LAYERS, 0)) ||
 	    (rc = measure(&w->dim, r, "embedding_length", 1, MAX_DIM, 0)) ||
@@ -155,7 +230,7 @@ static int read_measures(struct reader *r)
 		return err_set(RAG_EFORMAT, "'%s': %zu query heads cannot share %zu key heads",
 			       r->path, w->n_head, w->n_kv);
 	if ((rc = measure(&w->head_dim, r, "attention.key_length", 2, MAX_HEAD_DIM,
-			  w->dim / w->n_head)) ||
+			  r->arch->gemma ? 0 : w->dim / w->n_head)) ||
 	    (rc = measure(&v_dim, r, "attention.value_length", 2, MAX_HEAD_DIM, w->head_dim)) ||
 	    (rc = measure(&w->n_rot, r, "rope.dimension_count", 2, w->head_dim, w->head_dim)) ||
 	    (rc = number(&eps, r, "attention.layer_norm_rms_epsilon", 0, 1, -1)) ||
@@ -168,12 +243,11 @@ static int read_measures(struct reader *r)
 		return err_set(RAG_EFORMAT, "'%s': %zu values cannot rotate in pairs", r->path,
 			       w->n_rot);
 	w->eps = (float)eps;
-	w->freq = mem_calloc(w->n_rot / 2, sizeof(*w->freq));
-	if (!w->freq)
+	w->layers = mem_calloc(w->n_layer, sizeof(*w->layers));
+	if (!w->layers)
 		return RAG_ENOMEM;
-	for (size_t i = 0; i < w->n_rot / 2; i++)
-		w->freq[i] = pow(base, -2.0 * (double)i / (double)w->n_rot);
-	return RAG_OK;
+	rc = frequencies(&w->freq[0], w, base);
+	return rc || !r->arch->gemma ? rc : read_gemma(r);
 }
 
 /* ---- tensors ---- */
@@ -249,12 +323,26 @@ static int layer_matrix(struct linear *out, struct reader *r, size_t i, const ch
 	return matrix(out, r, stem, true, bias, in, n);
 }
 
-static int layer_norm(const float **out, struct reader *r, size_t i, const char *what)
+static int layer_norm(const float **out, struct reader *r, size_t i, const char *what, size_t n)
 {
-	char name[48];
+	char name[64];
 
 	snprintf(name, sizeof(name), "blk.%zu.%s.weight", i, what);
-	return vector(out, r, name, true, r->w->dim);
+	return vector(out, r, name, true, n);
+}
+
+static int read_gemma_norms(struct reader *r, size_t i)
+{
+	struct weights *w = r->w;
+	struct layer *l = &w->layers[i];
+	int rc;
+
+	if ((rc = layer_norm(&l->q_norm, r, i, "attn_q_norm", w->head_dim)) ||
+	    (rc = layer_norm(&l->k_norm, r, i, "attn_k_norm", w->head_dim)) ||
+	    (rc = layer_norm(&l->attn_post, r, i, "post_attention_norm", w->dim)) ||
+	    (rc = layer_norm(&l->ffn_post, r, i, "post_ffw_norm", w->dim)))
+		return rc;
+	return RAG_OK;
 }
 
 static int read_layer(struct reader *r, size_t i)
@@ -262,11 +350,11 @@ static int read_layer(struct reader *r, size_t i)
 	struct weights *w = r->w;
 	struct layer *l = &w->layers[i];
 	size_t dim = w->dim, q = w->n_head * w->head_dim, kv = w->n_kv * w->head_dim;
-	bool bias = w->halves;		/* qwen2 has them; llama may */
+	bool bias = r->arch->bias;
 	int rc;
 
-	if ((rc = layer_norm(&l->attn_norm, r, i, "attn_norm")) ||
-	    (rc = layer_norm(&l->ffn_norm, r, i, "ffn_norm")) ||
+	if ((rc = layer_norm(&l->attn_norm, r, i, "attn_norm", dim)) ||
+	    (rc = layer_norm(&l->ffn_norm, r, i, "ffn_norm", dim)) ||
 	    (rc = layer_matrix(&l->q, r, i, "attn_q", bias, dim, q)) ||
 	    (rc = layer_matrix(&l->k, r, i, "attn_k", bias, dim, kv)) ||
 	    (rc = layer_matrix(&l->v, r, i, "attn_v", bias, dim, kv)) ||
@@ -275,7 +363,7 @@ static int read_layer(struct reader *r, size_t i)
 	    (rc = layer_matrix(&l->up, r, i, "ffn_up", false, dim, w->n_ff)) ||
 	    (rc = layer_matrix(&l->down, r, i, "ffn_down", false, w->n_ff, dim)))
 		return rc;
-	return RAG_OK;
+	return r->arch->gemma ? read_gemma_norms(r, i) : RAG_OK;
 }
 
 /* Llama 3 divides each frequency by a factor of its own. */
@@ -289,7 +377,7 @@ static int read_rope_factors(struct reader *r)
 		if (!(f[i] > 0 && f[i] < 1e6f))
 			return err_set(RAG_EFORMAT, "'%s': rope_freqs.weight has a factor of %g",
 				       r->path, (double)f[i]);
-		w->freq[i] /= (double)f[i];
+		w->freq[0][i] /= (double)f[i];
 	}
 	return rc;
 }
@@ -341,7 +429,7 @@ int weights_read(struct weights *out, const struct gguf *g, size_t n_vocab)
 	int rc;
 
 	memset(out, 0, sizeof(*out));
-	if ((rc = weights_check_arch(g)) || (rc = read_measures(&r)))
+	if ((rc = find_arch(&r.arch, g)) || (rc = read_measures(&r)))
 		return rc;
 	for (size_t i = 0; i < gguf_n_tensors(g); i++) {
 		const struct tensor *t = gguf_tensor_at(g, i);
@@ -352,10 +440,9 @@ int weights_read(struct weights *out, const struct gguf *g, size_t n_vocab)
 	}
 	r.cap = gguf_n_tensors(g);
 	r.left = n_small;
-	out->layers = mem_calloc(out->n_layer, sizeof(*out->layers));
 	out->small = r.next = mem_calloc(n_small, sizeof(*out->small));
 	r.used = mem_calloc(r.cap, sizeof(*r.used));
-	rc = out->layers && out->small && r.used ? read_tensors(&r, n_vocab) : RAG_ENOMEM;
+	rc = out->small && r.used ? read_tensors(&r, n_vocab) : RAG_ENOMEM;
 	mem_free(r.used);
 	return rc;
 }
@@ -364,6 +451,7 @@ void weights_release(struct weights *w)
 {
 	mem_free(w->layers);
 	mem_free(w->small);
-	mem_free(w->freq);
+	mem_free(w->freq[0]);
+	mem_free(w->freq[1]);
 	memset(w, 0, sizeof(*w));
 }

@@ -8,8 +8,11 @@
  * copied to floats.  Immutable; everything dies with weights_release() or the
  * gguf, whichever is first.
  *
- * Architectures: llama (rotation of neighbours, 2 i and 2 i + 1) and qwen2
- * (of halves, i and i + n_rot / 2; biases of q, k, v).
+ * Architectures: llama (rotation of neighbours, 2 i and 2 i + 1), qwen2 (of
+ * halves, i and i + n_rot / 2; biases of q, k, v) and gemma3 (halves; norms of
+ * each query and key and of what a layer adds to the stream; GELU; scaled
+ * embeddings; local layers, which see a window and rotate by a base of their
+ * own; the norms' "+ 1" is in the file's gains already).
  */
 #ifndef RAG_MODEL_WEIGHTS_H
 #define RAG_MODEL_WEIGHTS_H
@@ -23,7 +26,10 @@ struct linear {
 
 struct layer {
 	const float *attn_norm, *ffn_norm;	/* (dim) */
+	const float *q_norm, *k_norm;		/* (head_dim) NULL: none */
+	const float *attn_post, *ffn_post;	/* (dim) of what is added; NULL: none */
 	struct linear q, k, v, o, gate, up, down;
+	bool local;			/* sees weights.window keys */
 };
 
 struct weights {
@@ -32,7 +38,11 @@ struct weights {
 	size_t n_head, n_kv, head_dim, n_rot;
 	float eps;
 	bool halves;			/* how pairs are formed for rotation */
-	double *freq;			/* (n_rot / 2) radians a position; owned */
+	bool gelu;			/* the gate's activation; else SiLU */
+	float embd_scale;
+	float softcap;			/* logits become softcap tanh(logits / softcap); 0: they don't */
+	size_t window;			/* keys that a query of a local layer sees, its own included */
+	double *freq[2];		/* (n_rot / 2) radians a position; [1] of local layers, NULL: there are none; owned */
 
 	const struct tensor *embd;	/* (dim, n_vocab) */
 	const float *out_norm;		/* (dim) */

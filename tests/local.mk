@@ -23,7 +23,7 @@ unit_tests += tests/unit/ragstone-t tests/unit/ask-t
 EXTRA_DIST += tests/rag_util.h tests/tiny_words.h
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
-EXTRA_DIST += tests/tap.h tests/tiny.h tests/tiny_bert.h
+EXTRA_DIST += tests/tap.h tests/tiny.h tests/tiny_bert.h tests/tiny_decoder.h
 EXTRA_DIST += tests/store_util.h tests/crash/ingest-kill.sh
 
 # Hundreds of killed writers, where `make check` has some dozens.

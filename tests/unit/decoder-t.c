@@ -7,354 +7,13 @@
 #include "base/mem.h"
 #include "model/gguf.h"
 #include "tests/tap.h"
-#include "tests/tiny.h"
+#include "tests/tiny_decoder.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum {
-	DIM = 256, FF = 512, LAYERS = 2, HEADS = 4, KV = 2, HEAD = 64, CONTEXT = 640,
-	VOCAB = TINY_WORDS, N_IDS = 48, MAX_TENSORS = 64,
-};
-
 static char path[] = "decoder-t.XXXXXX";
-
-/* What a model file is to be, and how it is broken. */
-struct make {
-	const char *arch;
-	bool mixed;		/* every type once; else floats */
-	const char *lacks;	/* a tensor or key that is left out */
-	const char *reshape;	/* a matrix with a row too few */
-	const char *nan;	/* a tensor with a NaN */
-	const char *extra_tensor, *text_key, *text;	/* added */
-	const char *u32_key;	/* its value is u32 instead */
-	uint32_t u32;
-	bool tied;
-};
-
-static uint32_t seed;
-
-static uint32_t random32(void)
-{
-	seed = seed * 1664525 + 1013904223;
-	return seed >> 8 ^ seed << 13;
-}
-
-static float uniform(void)
-{
-	return (float)(random32() >> 8) * 0x1p-23f - 1;
-}
-
-static const enum dtype mix[] = {
-	DT_Q4_0, DT_Q5_0, DT_Q8_0, DT_Q4_K, DT_Q6_K, DT_F16, DT_Q4_1, DT_Q5_1, DT_BF16,
-	DT_Q2_K, DT_Q3_K, DT_Q5_K, DT_F32,
-};
-
-/* Places and sizes of a block's halves, so that weights are of about 0.05. */
-static const struct {
-	enum dtype type;
-	int d_at;
-	float d, m;
-} scales[] = {
-	{ DT_Q4_0, 0, .012f, 0 }, { DT_Q4_1, 0, .012f, -.09f }, { DT_Q5_0, 0, .006f, 0 },
-	{ DT_Q5_1, 0, .006f, -.09f }, { DT_Q8_0, 0, .0008f, 0 }, { DT_Q2_K, 80, .006f, .009f },
-	{ DT_Q3_K, 108, .0013f, 0 }, { DT_Q4_K, 0, .0003f, .0022f },
-	{ DT_Q5_K, 0, .00015f, .0022f }, { DT_Q6_K, 208, .00006f, 0 },
-};
-
-static void put_values(struct buf *b, enum dtype type, size_t n, float size, bool broken)
-{
-	const struct kern *k = kern_at(KERN_REF);
-	size_t start = b->len, bytes = dtype_block_bytes(type);
-
-	if (dtype_block(type) == 1) {
-		for (size_t i = 0; i < n; i++) {
-			float v = broken && !i ? NAN : size < 0 ? 1 + .2f * uniform() : size * uniform();
-			uint16_t h;
-			uint32_t u;
-
-			k->f32_to_f16(&h, &v, 1);
-			memcpy(&u, &v, 4);
-			tiny_num(b, type == DT_F32 ? u : type == DT_F16 ? h : u >> 16, bytes);
-		}
-		return;
-	}
-	for (size_t i = 0; i < n / dtype_block(type) * bytes; i++)
-		buf_addc(b, (char)(random32() >> 5));
-	for (size_t s = 0; s < sizeof(scales) / sizeof(scales[0]); s++) {
-		for (size_t at = start; scales[s].type == type && at < b->len; at += bytes) {
-			float d = scales[s].d * (1 + .3f * uniform()), m = scales[s].m;
-			uint16_t h;
-
-			d = broken ? NAN : d;
-			k->f32_to_f16(&h, &d, 1);
-			memcpy(b->data + at + scales[s].d_at, &h, 2);
-			k->f32_to_f16(&h, &m, 1);
-			if (m != 0)
-				memcpy(b->data + at + scales[s].d_at + 2, &h, 2);
-		}
-	}
-}
-
-static bool is(const char *a, const char *b)
-{
-	return a && b && !strcmp(a, b);
-}
-
-struct file {
-	struct buf head, data;
-	uint64_t n_tensors, n_keys;
-	size_t n_mixed;
-};
-
-static void key_u32(struct file *f, const struct make *m, const char *key, uint32_t v)
-{
-	char name[64];
-
-	snprintf(name, sizeof(name), "%s.%s", m->arch, key);
-	if (is(m->lacks, key))
-		return;
-	tiny_u32(&f->head, name, is(m->u32_key, key) ? m->u32 : v);
-	f->n_keys++;
-}
-
-static void key_f32(struct file *f, const struct make *m, const char *key, float v)
-{
-	char name[64];
-
-	snprintf(name, sizeof(name), "%s.%s", m->arch, key);
-	if (is(m->lacks, key))
-		return;
-	tiny_key(&f->head, name, TINY_F32);
-	buf_add(&f->head, &v, sizeof(v));
-	f->n_keys++;
-}
-
-static void tensor(struct file *f, struct buf *table, const struct make *m, const char *name,
-		   size_t in, size_t out)
-{
-	enum dtype type = DT_F32;
-	size_t rows = out ? out : 1;
-
-	if (is(m->lacks, name))
-		return;
-	if (m->mixed && out)
-		type = mix[f->n_mixed++ % (sizeof(mix) / sizeof(mix[0]))];
-	if (is(m->reshape, name))
-		rows--;
-	tiny_str(table, name, strlen(name));
-	tiny_num(table, out ? 2 : 1, 4), tiny_num(table, in, 8);
-	if (out)
-		tiny_num(table, rows, 8);
-	tiny_num(table, type, 4), tiny_num(table, f->data.len, 8);
-	/* norms are near 1, biases and matrices near 0 */
-	put_values(&f->data, type, in * rows, strstr(name, "norm") || strstr(name, "rope") ? -1 : .09f, is(m->nan, name));
-	while (f->data.len % 32)
-		buf_addc(&f->data, 0);
-	f->n_tensors++;
-}
-
-static void tensors(struct file *f, struct buf *table, const struct make *m)
-{
-	static const struct {
-		const char *name;
-		size_t in, out;
-	} of_layer[] = {
-		{ "attn_norm.weight", DIM, 0 }, { "ffn_norm.weight", DIM, 0 },
-		{ "attn_q.weight", DIM, HEADS * HEAD }, { "attn_k.weight", DIM, KV * HEAD },
-		{ "attn_v.weight", DIM, KV * HEAD }, { "attn_output.weight", HEADS * HEAD, DIM },
-		{ "ffn_gate.weight", DIM, FF }, { "ffn_up.weight", DIM, FF },
-		{ "ffn_down.weight", FF, DIM }, { "attn_q.bias", HEADS * HEAD, 0 },
-		{ "attn_k.bias", KV * HEAD, 0 }, { "attn_v.bias", KV * HEAD, 0 },
-	};
-	size_t n = is(m->arch, "qwen2") ? 12 : 9;
-	char name[64];
-
-	tensor(f, table, m, "token_embd.weight", DIM, VOCAB);
-	if (!m->tied)
-		tensor(f, table, m, "output.weight", DIM, VOCAB);
-	tensor(f, table, m, "output_norm.weight", DIM, 0);
-	if (is(m->arch, "llama"))
-		tensor(f, table, m, "rope_freqs.weight", HEAD / 2, 0);
-	for (int l = 0; l < LAYERS; l++) {
-		for (size_t i = 0; i < n; i++) {
-			snprintf(name, sizeof(name), "blk.%d.%s", l, of_layer[i].name);
-			tensor(f, table, m, name, of_layer[i].in, of_layer[i].out);
-		}
-	}
-	if (m->extra_tensor)
-		tensor(f, table, m, m->extra_tensor, 8, 0);
-}
-
-static bool write_model(const struct make *m)
-{
-	static const struct tiny no_words = { .context = CONTEXT };
-	struct buf table = BUF_INIT, start = BUF_INIT;
-	struct file f = { BUF_INIT, BUF_INIT, 0, 0, 0 };
-	FILE *out;
-	bool good;
-
-	seed = 7;
-	tiny_text(&f.head, "general.architecture", m->arch), f.n_keys++;
-	key_u32(&f, m, "block_count", LAYERS);
-	key_u32(&f, m, "context_length", CONTEXT);
-	key_u32(&f, m, "embedding_length", DIM);
-	key_u32(&f, m, "feed_forward_length", FF);
-	key_u32(&f, m, "attention.head_count", HEADS);
-	key_u32(&f, m, "attention.head_count_kv", KV);
-	key_f32(&f, m, "attention.layer_norm_rms_epsilon", 1e-6f);
-	key_f32(&f, m, "rope.freq_base", 5000);
-	if (m->text_key)
-		tiny_text(&f.head, m->text_key, m->text), f.n_keys++;
-	if (m->u32_key && !strncmp(m->u32_key, "expert", 6))
-		key_u32(&f, m, m->u32_key, 0);
-	tiny_text(&f.head, "tokenizer.ggml.model", "gpt2"), f.n_keys++;
-	tiny_text(&f.head, "tokenizer.ggml.pre", "qwen2"), f.n_keys++;
-	tiny_u32(&f.head, "tokenizer.ggml.eos_token_id", TINY_END), f.n_keys++;
-	tiny_vocab(&f.head, &no_words), f.n_keys += 3;
-	tensors(&f, &table, m);
-
-	buf_adds(&start, "GGUF");
-	tiny_num(&start, 3, 4), tiny_num(&start, f.n_tensors, 8), tiny_num(&start, f.n_keys, 8);
-	buf_add(&start, f.head.data, f.head.len);
-	buf_add(&start, table.data, table.len);
-	while (start.len % 32)
-		buf_addc(&start, 0);
-	buf_add(&start, f.data.data, f.data.len);
-	out = fopen(path, "wb");
-	good = out && fwrite(start.data, 1, start.len, out) == start.len;
-	good = out && !fclose(out) && good;
-	buf_release(&f.head);
-	buf_release(&f.data);
-	buf_release(&table);
-	buf_release(&start);
-	return good;
-}
-
-/* ---- the forward pass again: one token at a time, doubles, no cache format ---- */
-
-static double weight(const struct gguf *g, double *out, const char *name, size_t row, size_t n)
-{
-	const struct tensor *t = gguf_tensor(g, name);
-	float v[FF];
-
-	dequant_row(v, t->type, (const char *)t->data + row * dtype_row_bytes(t->type, n), n);
-	for (size_t i = 0; i < n; i++)
-		out[i] = (double)v[i];
-	return out[0];
-}
-
-static void mul(double *y, const struct gguf *g, int layer, const char *what, const double *x,
-		size_t in, size_t out)
-{
-	double w[FF];
-	char name[64];
-
-	snprintf(name, sizeof(name), "blk.%d.%s.weight", layer, what);
-	if (layer < 0)
-		snprintf(name, sizeof(name), "%s.weight", what);
-	for (size_t r = 0; r < out; r++) {
-		weight(g, w, name, r, in);
-		y[r] = 0;
-		for (size_t i = 0; i < in; i++)
-			y[r] += w[i] * x[i];
-	}
-	if (layer < 0)
-		return;
-	snprintf(name, sizeof(name), "blk.%d.%s.bias", layer, what);
-	if (gguf_tensor(g, name)) {
-		weight(g, w, name, 0, out);
-		for (size_t r = 0; r < out; r++)
-			y[r] += w[r];
-	}
-}
-
-static void norm(double *y, const struct gguf *g, const char *name, const double *x)
-{
-	double w[DIM], sum = 0;
-
-	weight(g, w, name, 0, DIM);
-	for (int i = 0; i < DIM; i++)
-		sum += x[i] * x[i];
-	for (int i = 0; i < DIM; i++)
-		y[i] = x[i] / sqrt(sum / DIM + 1e-6) * w[i];
-}
-
-static void turn(double *v, size_t heads, size_t pos, bool halves, const double *factor)
-{
-	for (size_t h = 0; h < heads; h++, v += HEAD) {
-		for (int i = 0; i < HEAD / 2; i++) {
-			double angle = (double)pos * pow(5000, -2.0 * i / HEAD) / factor[i];
-			double *a = halves ? v + i : v + 2 * i, *b = halves ? a + HEAD / 2 : a + 1;
-			double x = *a, y = *b;
-
-			*a = x * cos(angle) - y * sin(angle);
-			*b = y * cos(angle) + x * sin(angle);
-		}
-	}
-}
-
-static double kept_k[LAYERS][N_IDS][KV * HEAD], kept_v[LAYERS][N_IDS][KV * HEAD];
-
-static void attend(double *out, int layer, const double *q, size_t pos)
-{
-	for (int h = 0; h < HEADS; h++) {
-		int at = h / (HEADS / KV) * HEAD;
-		double s[N_IDS], sum = 0;
-
-		for (size_t j = 0; j <= pos; j++) {
-			s[j] = 0;
-			for (int d = 0; d < HEAD; d++)
-				s[j] += q[h * HEAD + d] * kept_k[layer][j][at + d];
-			sum += s[j] = exp(s[j] / sqrt(HEAD));
-		}
-		for (int d = 0; d < HEAD; d++) {
-			out[h * HEAD + d] = 0;
-			for (size_t j = 0; j <= pos; j++)
-				out[h * HEAD + d] += s[j] / sum * kept_v[layer][j][at + d];
-		}
-	}
-}
-
-static void naive(double *logits, const struct gguf *g, const struct make *m, int32_t id, size_t pos)
-{
-	double x[DIM], n[DIM], q[HEADS * HEAD], a[HEADS * HEAD], y[DIM], gate[FF], up[FF], factor[FF];
-	bool halves = is(m->arch, "qwen2");
-	char name[64];
-
-	for (int i = 0; i < HEAD / 2; i++)
-		factor[i] = 1;
-	if (gguf_tensor(g, "rope_freqs.weight"))
-		weight(g, factor, "rope_freqs.weight", 0, HEAD / 2);
-	weight(g, x, "token_embd.weight", (size_t)id, DIM);
-	for (int l = 0; l < LAYERS; l++) {
-		snprintf(name, sizeof(name), "blk.%d.attn_norm.weight", l);
-		norm(n, g, name, x);
-		mul(q, g, l, "attn_q", n, DIM, HEADS * HEAD);
-		mul(kept_k[l][pos], g, l, "attn_k", n, DIM, KV * HEAD);
-		mul(kept_v[l][pos], g, l, "attn_v", n, DIM, KV * HEAD);
-		turn(q, HEADS, pos, halves, factor);
-		turn(kept_k[l][pos], KV, pos, halves, factor);
-		attend(a, l, q, pos);
-		mul(y, g, l, "attn_output", a, HEADS * HEAD, DIM);
-		for (int i = 0; i < DIM; i++)
-			x[i] += y[i];
-		snprintf(name, sizeof(name), "blk.%d.ffn_norm.weight", l);
-		norm(n, g, name, x);
-		mul(gate, g, l, "ffn_gate", n, DIM, FF);
-		mul(up, g, l, "ffn_up", n, DIM, FF);
-		for (int i = 0; i < FF; i++)
-			gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i];
-		mul(y, g, l, "ffn_down", gate, FF, DIM);
-		for (int i = 0; i < DIM; i++)
-			x[i] += y[i];
-	}
-	norm(n, g, "output_norm.weight", x);
-	mul(logits, g, -1, m->tied ? "token_embd" : "output", n, DIM, VOCAB);
-}
-
-/* ---- tests ---- */
 
 static int32_t ids[CONTEXT];
 
@@ -362,7 +21,7 @@ static struct decoder *open_model(const struct make *m)
 {
 	struct decoder *d = NULL;
 
-	if (!write_model(m) || decoder_open(&d, path))
+	if (!write_model(path, m) || decoder_open(&d, path))
 		return NULL;
 	return d;
 }
@@ -532,7 +191,7 @@ static void test_bounds(const struct make *m)
 static void refused(const struct make *m, int code, const char *named)
 {
 	struct decoder *d = NULL;
-	int rc = write_model(m) ? decoder_open(&d, path) : RAG_EIO;
+	int rc = write_model(path, m) ? decoder_open(&d, path) : RAG_EIO;
 
 	ok(rc == code && strstr(err_msg(), named) && strstr(err_msg(), path),
 	   "refused, naming '%s': %s", named, err_msg());
@@ -591,6 +250,43 @@ static void test_refusals(void)
 		RAG_EUNSUP, "'blk.0.attn_q_norm.weight' has no place");
 }
 
+static void test_gemma_refusals(void)
+{
+	static const struct {
+		const char *key;
+		uint32_t v;
+	} numbers[] = {
+		{ "attention.sliding_window", 0 }, { "attention.sliding_window_pattern", 0 },
+		{ "attention.key_length", 1 }, { "attention.key_length", 1u << 20 },
+		{ "attention.key_length_swa", 32 }, { "attention.value_length_swa", 32 },
+		{ "rope.dimension_count_swa", 32 },
+	};
+	static const char *const lacks[] = {
+		"attention.key_length", "attention.sliding_window", "blk.0.attn_q_norm.weight",
+		"blk.1.attn_k_norm.weight", "blk.0.post_attention_norm.weight",
+		"blk.1.post_ffw_norm.weight",
+	};
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		refused(&(struct make){ .arch = "gemma3", .u32_key = numbers[i].key, .u32 = numbers[i].v },
+			RAG_EFORMAT, numbers[i].key);
+	for (size_t i = 0; i < sizeof(lacks) / sizeof(char *); i++)
+		refused(&(struct make){ .arch = "gemma3", .lacks = lacks[i] }, RAG_EFORMAT, lacks[i]);
+	refused(&(struct make){ .arch = "gemma3", .u32_key = "attention.key_length", .u32 = 63 },
+		RAG_EFORMAT, "63 values cannot rotate in pairs");
+	refused(&(struct make){ .arch = "gemma3", .array_key = "attention.sliding_window_pattern",
+				.lacks = "attention.sliding_window_pattern" },
+		RAG_EUNSUP, "gemma3.attention.sliding_window_pattern as an array");
+	refused(&(struct make){ .arch = "gemma3", .f32_key = "final_logit_softcapping", .f32 = -1 },
+		RAG_EFORMAT, "final_logit_softcapping");
+	refused(&(struct make){ .arch = "gemma3", .f32_key = "attn_logit_softcapping", .f32 = 50 },
+		RAG_EUNSUP, "attn_logit_softcapping");
+	refused(&(struct make){ .arch = "gemma3", .f32_key = "rope.freq_base_swa", .f32 = NAN },
+		RAG_EFORMAT, "rope.freq_base_swa");
+	refused(&(struct make){ .arch = "llama", .false_key = "attention.causal" }, RAG_EUNSUP,
+		"llama.attention.causal is false");
+}
+
 /* A NaN among the weights is an error at the latest when it reaches the logits. */
 static void test_nan(const char *name, bool mixed, enum kern_level level)
 {
@@ -622,7 +318,7 @@ static void test_paths(void)
 	ok(f && !fclose(f) && decoder_open(&d, dir) == RAG_EUNSUP && strstr(err_msg(), "not a generator"),
 	   "a directory of an embedding model is refused: %s", err_msg());
 	unlink(file);
-	write_model(&(struct make){ .arch = "qwen2" });
+	write_model(path, &(struct make){ .arch = "qwen2" });
 	snprintf(file, sizeof(file), "%s/model.gguf", dir);
 	ok(!rename(path, file) && !decoder_open(&d, dir), "a directory with model.gguf");
 	ok(d && !strncmp(decoder_name(d), "decoder-t-dir.", 14), "is named after the directory");
@@ -656,7 +352,7 @@ static void test_memory(const struct make *m)
 	bool done = false, clean = true;
 	unsigned long n = 0;
 
-	write_model(m);
+	write_model(path, m);
 	for (int pass = 0; !done && n < 1000; pass++) {
 		struct decoder_run *r = NULL;
 		struct decoder *d = NULL;
@@ -683,6 +379,14 @@ int main(void)
 	const struct make llama = { .arch = "llama" }, qwen = { .arch = "qwen2", .tied = true };
 	const struct make llama_mix = { .arch = "llama", .mixed = true };
 	const struct make qwen_mix = { .arch = "qwen2", .mixed = true };
+	const struct make gemma = { .arch = "gemma3", .tied = true };
+	const struct make gemma_mix = { .arch = "gemma3", .mixed = true };
+	const struct make gemma_cap = { .arch = "gemma3", .f32_key = "final_logit_softcapping", .f32 = 3 };
+	const struct make gemma_base = { .arch = "gemma3", .f32_key = "rope.freq_base_swa", .f32 = 300 };
+	/* a window wider and one narrower than the pieces that attention is cut into */
+	const struct make gemma_wide = { .arch = "gemma3", .mixed = true,
+					 .u32_key = "attention.sliding_window", .u32 = 70 };
+	const struct make gemma_one = { .arch = "gemma3", .u32_key = "attention.sliding_window", .u32 = 1 };
 	int fd = mkstemp(path);
 
 	if (fd < 0)
@@ -696,17 +400,27 @@ int main(void)
 	test_naive(&qwen, 2e-3);
 	test_naive(&llama_mix, 0.03);
 	test_naive(&qwen_mix, 0.03);
+	test_naive(&gemma, 2e-3);
+	test_naive(&gemma_cap, 2e-3);
+	test_naive(&gemma_base, 2e-3);
+	test_naive(&gemma_one, 2e-3);
+	test_naive(&gemma_mix, 0.03);
 	for (int level = KERN_REF; level <= (int)kern_best(); level++) {
 		kern_select((enum kern_level)level);
 		test_cuts(&llama_mix, level ? 150 : N_IDS);
 		test_cuts(&qwen_mix, level ? 150 : N_IDS);
+		test_cuts(&gemma_mix, level ? 150 : N_IDS);
+		test_cuts(&gemma_wide, 150);
 	}
 	test_cuts(&qwen, N_IDS);
+	test_cuts(&gemma_one, N_IDS);
 	test_cuts(&llama_mix, 530);	/* more than one micro-batch */
 	test_levels(&llama_mix);
 	test_levels(&qwen_mix);
+	test_levels(&gemma_mix);
 	test_bounds(&qwen_mix);
 	test_refusals();
+	test_gemma_refusals();
 	for (int level = KERN_REF; level <= (int)kern_best(); level++) {
 		test_nan("blk.0.ffn_norm.weight", false, (enum kern_level)level);
 		test_nan("output.weight", true, (enum kern_level)level);
@@ -715,6 +429,7 @@ int main(void)
 	}
 	test_fingerprint();
 	test_memory(&llama_mix);
+	test_memory(&gemma_mix);
 	test_paths();
 	unlink(path);
 	return tap_done();

@@ -25,6 +25,9 @@ struct answerer {
 	struct decoder_run *run;		/* owned */
 	size_t context;
 	float *logits;				/* (vocab) owned */
+	float *ahead;				/* (1 + LOOKUP_MAX, vocab) owned; NULL until drafts come */
+	int32_t *ids;				/* (context + 1) owned: a prompt and what was decoded */
+	struct lookup lookup;
 };
 
 int answerer_new(struct answerer **out, const struct decoder *d, struct par *par)
@@ -36,8 +39,10 @@ int answerer_new(struct answerer **out, const struct decoder *d, struct par *par
 		return RAG_ENOMEM;
 	a->d = d;
 	a->context = decoder_context(d) < CONTEXT ? decoder_context(d) : CONTEXT;
+	lookup_init(&a->lookup);
 	a->logits = mem_calloc(decoder_vocab(d), sizeof(*a->logits));
-	if (!a->logits) {
+	a->ids = mem_calloc(a->context + 1, sizeof(*a->ids));
+	if (!a->logits || !a->ids) {
 		rc = RAG_ENOMEM;
 		goto fail;
 	}
@@ -58,6 +63,8 @@ void answerer_free(struct answerer *a)
 	if (a->run)
 		decoder_run_free(a->run);
 	mem_free(a->logits);
+	mem_free(a->ahead);
+	mem_free(a->ids);
 	mem_free(a);
 }
 
@@ -264,12 +271,17 @@ static int relay(void *arg, const struct progress_at *at)
 	return progress_tick(r->to, r->stage, NULL, r->done, r->total) != RAG_OK;
 }
 
-static int eval(struct answerer *a, bool logits, const int32_t *ids, size_t n, struct relay r)
+/* logits: (vocab) of the last token, NULL for none; or of every one, (n, vocab). */
+static int eval(struct answerer *a, float *logits, bool every, const int32_t *ids, size_t n,
+		struct relay r)
 {
 	struct progress p = { relay, &r };
 	int rc = progress_tick(r.to, r.stage, NULL, r.done, r.total);
 
-	return rc ? rc : decoder_eval(logits ? a->logits : NULL, a->run, ids, n, &p);
+	if (rc)
+		return rc;
+	return every ? decoder_eval_all(logits, a->run, ids, n) :
+		       decoder_eval(logits, a->run, ids, n, &p);
 }
 
 /* Leaves the logits behind the prompt; what the cache already holds of it is kept. */
@@ -289,7 +301,7 @@ static int prefill(struct answerer *a, const struct prompt *p, const struct prog
 	for (size_t at = keep; !rc && at < p->len;) {
 		size_t n = p->len - at < PREFILL ? p->len - at : PREFILL;
 
-		rc = eval(a, at + n == p->len, p->id + at, n,
+		rc = eval(a, at + n == p->len ? a->logits : NULL, false, p->id + at, n,
 			  (struct relay){ to, "prefill", at, p->len });
 		at += n;
 	}
@@ -305,40 +317,102 @@ static bool loops(const int32_t *id, size_t n)
 	return false;
 }
 
+/* What is known beyond the token picked last. */
+struct ahead {
+	const float *logits;		/* (vocab) behind it */
+	int32_t draft[LOOKUP_MAX];
+	size_t n, right;		/* drafted, and in the cache; of these picked so far */
+	struct answer_stats *stats;
+};
+
+/* The draft has served: what of it was not picked leaves the cache. */
+static void settle(struct answerer *a, struct ahead *h)
+{
+	if (!h->n)
+		return;
+	decoder_rewind(a->run, decoder_len(a->run) - (h->n - h->right));
+	lookup_learn(&a->lookup, h->n, h->right);
+	h->stats->drafted_tokens += h->n;
+	h->stats->accepted_tokens += h->right;
+	h->n = h->right = 0;
+}
+
+/* One evaluation of the token at hand, ids[at], and a draft of at most `most` behind it. */
+static int evaluate(struct answerer *a, struct ahead *h, size_t at, enum lookup_mode mode,
+		    size_t most, struct relay r)
+{
+	int32_t ids[1 + LOOKUP_MAX] = { a->ids[at] };
+	size_t room = decoder_room(a->run) - 1, n;
+	double start;
+	int rc;
+
+	n = lookup_draft(h->draft, &a->lookup, mode, a->ids, at + 1, most < room ? most : room);
+	if (n && !a->ahead)
+		a->ahead = mem_calloc((1 + LOOKUP_MAX) * decoder_vocab(a->d), sizeof(*a->ahead));
+	if (n && !a->ahead)
+		return RAG_ENOMEM;
+	memcpy(ids + 1, h->draft, n * sizeof(*ids));
+	start = now();
+	rc = eval(a, n ? a->ahead : a->logits, n > 0, ids, 1 + n, r);
+	if (rc)
+		return rc;
+	lookup_time(&a->lookup, 1 + n, now() - start);
+	h->n = n;
+	h->logits = n ? a->ahead : a->logits;
+	return RAG_OK;
+}
+
+/* Leaves the logits behind ids[at], which was just picked. */
+static int advance(struct answerer *a, struct ahead *h, size_t at, enum lookup_mode mode,
+		   size_t most, struct relay r)
+{
+	if (h->right < h->n && h->draft[h->right] == a->ids[at]) {
+		h->logits += decoder_vocab(a->d);
+		h->right++;
+		return RAG_OK;
+	}
+	settle(a, h);
+	return evaluate(a, h, at, mode, most, r);
+}
+
 static int decode(struct answerer *a, struct stream *s, struct sampler *sampler, bool guard,
-		  size_t *n_tokens, bool *cut)
+		  struct answer_stats *stats)
 {
 	const struct tok *t = decoder_tok(a->d);
 	size_t prompt = decoder_len(a->run), max = (size_t)s->opts->max_tokens, n = 0;
+	struct ahead h = { .logits = a->logits, .stats = stats };
 	int rc = RAG_OK;
 
-	*cut = true;
+	memcpy(a->ids, decoder_tokens(a->run), prompt * sizeof(*a->ids));
+	stats->cut = true;
 	while (!rc && n < max) {
-		int32_t id = sampler_pick(sampler, a->logits);
+		int32_t id = sampler_pick(sampler, h.logits);
 
 		if (id < 0) {
 			rc = err_set(RAG_EFORMAT, "'%s' predicts no token", decoder_name(a->d));
 			break;
 		}
 		if (tok_is_end(t, id)) {
-			*cut = false;
+			stats->cut = false;
 			break;
 		}
-		n++;
+		a->ids[prompt + n++] = id;
 		rc = tok_piece(&s->held, t, id, false);
 		if (!rc)
 			rc = stream_flush(s, false);
-		if (rc || s->stopped || n == max || !decoder_room(a->run))
+		if (rc || s->stopped || n == max || prompt + n > a->context)
 			break;
-		rc = eval(a, true, &id, 1, (struct relay){ s->opts->progress, "decode", n, max });
+		rc = advance(a, &h, prompt + n - 1, s->opts->lookup, max - n - 1,
+			     (struct relay){ s->opts->progress, "decode", n, max });
 		if (rc == RAG_ECANCEL) {
 			rc = RAG_OK;
 			break;
 		}
-		if (!rc && guard && loops(decoder_tokens(a->run) + prompt, n))
+		if (!rc && guard && loops(a->ids + prompt, n))
 			break;
 	}
-	*n_tokens = n;
+	settle(a, &h);
+	stats->answer_tokens = n;
 	return rc ? rc : stream_flush(s, true);
 }
 
@@ -451,7 +525,7 @@ static void abstain(struct answer *out, const char *reason)
 	out->n_support = 0;
 }
 
-static int run(struct answer *out, struct answerer *a, struct job *j)
+static int run(struct answer_stats *out, struct answerer *a, struct job *j, bool guard)
 {
 	double start = now(), mid;
 	int rc = prefill(a, &j->prompt, j->stream.opts->progress, &out->cached_tokens);
@@ -459,7 +533,7 @@ static int run(struct answer *out, struct answerer *a, struct job *j)
 	if (rc)
 		return rc;
 	mid = now();
-	rc = decode(a, &j->stream, j->sampler, true, &out->answer_tokens, &out->cut);
+	rc = decode(a, &j->stream, j->sampler, guard, out);
 	out->prompt_tokens = j->prompt.len;
 	out->seconds_prefill = mid - start;
 	out->seconds_decode = now() - mid;
@@ -505,7 +579,7 @@ int answer_make(struct answer *out, struct answerer *a, const char *question,
 		ground = (struct ground){ question, passages, out->used, out->n_used };
 		j.stream.ground = &ground;
 		j.stream.trim = true;
-		rc = run(out, a, &j);
+		rc = run(&out->stats, a, &j, true);
 		if (rc)
 			goto fail;
 	}
@@ -540,14 +614,13 @@ void answer_release(struct answer *a)
 	*a = (struct answer){ .reason = "", .trimmed = SIZE_MAX };
 }
 
-int answerer_generate(char **out, struct answerer *a, const char *prompt, bool raw,
-		      const struct answer_opts *opts)
+int answerer_generate(char **out, struct answer_stats *stats, struct answerer *a,
+		      const char *prompt, bool raw, const struct answer_opts *opts)
 {
-	size_t cached, n;
-	bool cut;
 	struct job j;
 	int rc = job_init(&j, a, opts);
 
+	*stats = (struct answer_stats){ 0 };
 	if (!rc && !*prompt)
 		rc = err_set(RAG_EINVAL, "the prompt is empty");
 	if (!rc && !raw)
@@ -557,9 +630,7 @@ int answerer_generate(char **out, struct answerer *a, const char *prompt, bool r
 				  budget(a, opts));
 	j.stream.trim = !raw;
 	if (!rc)
-		rc = prefill(a, &j.prompt, opts->progress, &cached);
-	if (!rc)
-		rc = decode(a, &j.stream, j.sampler, false, &n, &cut);
+		rc = run(stats, a, &j, false);
 	if (!rc) {
 		*out = mem_strndup(buf_str(&j.stream.text), j.stream.text.len);
 		rc = *out ? RAG_OK : RAG_ENOMEM;

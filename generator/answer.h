@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/progress.h"
+#include "generator/lookup.h"
 #include "generator/sample.h"
 
 #include <stdbool.h>
@@ -47,6 +48,7 @@ struct answer_opts {
 	int (*token)(void *arg, const char *text, size_t len);
 	void *token_arg;
 	const struct progress *progress;	/* stages "prefill", "decode" */
+	enum lookup_mode lookup;	/* changes the time only */
 };
 
 struct support {
@@ -54,6 +56,15 @@ struct support {
 	size_t passage;				/* index into the passages given */
 	size_t start, end;			/* bytes of that passage's text */
 	float strength;				/* 0 .. 1 */
+};
+
+struct answer_stats {
+	size_t prompt_tokens, cached_tokens;	/* the latter of the former */
+	size_t answer_tokens;
+	size_t drafted_tokens;		/* guessed from what stands before them (lookup.h) */
+	size_t accepted_tokens;		/* of these: evaluations that were saved */
+	bool cut;			/* max_tokens, room or callback ended it */
+	double seconds_prefill, seconds_decode;
 };
 
 struct answer {
@@ -65,9 +76,7 @@ struct answer {
 	size_t *used;			/* owned (n_used): passages that were in the prompt, in order */
 	size_t n_used;
 	size_t trimmed;			/* index of the passage that was cut, or SIZE_MAX */
-	size_t prompt_tokens, answer_tokens, cached_tokens;
-	bool cut;			/* max_tokens, room or callback ended it */
-	double seconds_prefill, seconds_decode;
+	struct answer_stats stats;
 };
 
 /* d and par are borrowed and must outlive *out. */
@@ -86,7 +95,7 @@ void answer_release(struct answer *a);
 int answer_mark(struct buf *out, const struct answer *a);
 
 /* The bare model: chat format around prompt unless raw. *out is a NUL-terminated string the caller frees by mem_free. */
-int answerer_generate(char **out, struct answerer *a, const char *prompt, bool raw,
-		      const struct answer_opts *opts);
+int answerer_generate(char **out, struct answer_stats *stats, struct answerer *a,
+		      const char *prompt, bool raw, const struct answer_opts *opts);
 
 #endif

@@ -239,11 +239,13 @@ static int fill(struct answer_box *b, struct rag *r)
 	b->pub.abstained = a->abstained;
 	b->pub.reason = a->reason;
 	b->pub.model = b->model;
-	b->pub.prompt_tokens = (int)a->prompt_tokens;
-	b->pub.answer_tokens = (int)a->answer_tokens;
-	b->pub.cut = a->cut;
-	b->pub.seconds_prefill = a->seconds_prefill;
-	b->pub.seconds_decode = a->seconds_decode;
+	b->pub.prompt_tokens = (int)a->stats.prompt_tokens;
+	b->pub.answer_tokens = (int)a->stats.answer_tokens;
+	b->pub.drafted_tokens = (int)a->stats.drafted_tokens;
+	b->pub.accepted_tokens = (int)a->stats.accepted_tokens;
+	b->pub.cut = a->stats.cut;
+	b->pub.seconds_prefill = a->stats.seconds_prefill;
+	b->pub.seconds_decode = a->stats.seconds_decode;
 	return rc;
 }
 
@@ -347,6 +349,7 @@ int rag_generate(char **text, struct rag *r, const char *prompt,
 		 const struct rag_generate_opts *opts)
 {
 	struct rag_generate_opts o;
+	struct answer_stats stats;
 	struct answer_opts ao;
 	int rc;
 
@@ -361,6 +364,6 @@ int rag_generate(char **text, struct rag *r, const char *prompt,
 	};
 	rc = rag_need_answerer(r);
 	if (!rc)
-		rc = answerer_generate(text, r->answerer, prompt, o.raw, &ao);
+		rc = answerer_generate(text, &stats, r->answerer, prompt, o.raw, &ao);
 	return rag_done(r, rc);
 }

@@ -296,6 +296,9 @@ struct rag_answer {
 	int prompt_tokens, answer_tokens;
 	int cut;			/* stopped by max_tokens or by the caller */
 	double seconds_search, seconds_prefill, seconds_decode;
+	/* Answer tokens guessed from the passages' words, and how many of them were right: each
+	 * one saved an evaluation.  The answer is the same without. */
+	int drafted_tokens, accepted_tokens;
 };
 /* A conversation remembers earlier turns; NULL: a single question. */
 struct rag_chat;

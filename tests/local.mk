@@ -10,7 +10,7 @@ LDADD = libcore.la
 
 unit_tests = tests/unit/base-t tests/unit/json-t
 unit_tests += tests/kern/float-t tests/kern/quant-t tests/unit/decoder-t tests/unit/logits-t
-unit_tests += tests/unit/sample-t tests/unit/evidence-t tests/unit/template-t tests/unit/prompt-t tests/unit/answer-t
+unit_tests += tests/unit/sample-t tests/unit/evidence-t tests/unit/template-t tests/unit/prompt-t tests/unit/lookup-t tests/unit/answer-t
 unit_tests += tests/unit/utf8-t tests/unit/regex-t tests/unit/text-t tests/unit/tok-t \
 	tests/unit/tokfile-t
 unit_tests += tests/unit/chunk-t tests/unit/confine-t tests/unit/extract-t tests/unit/file-t tests/unit/http-t tests/unit/pipeline-t tests/unit/source-t
@@ -79,7 +79,7 @@ check-fuzz: libcore.la
 clean-local: clean-fuzz
 clean-fuzz:
 	rm -rf fuzz tests/fuzz/*-libfuzzer
-check_PROGRAMS += tests/tools/tokens tests/tools/logits tests/tools/embed
+check_PROGRAMS += tests/tools/tokens tests/tools/logits tests/tools/embed tests/tools/answers
 EXTRA_DIST += bench/tokens.sh bench/tokens.py
 check_PROGRAMS += tests/tools/tokens
 EXTRA_DIST += bench/README.md bench/embeddings.py bench/llama.py bench/peers.py bench/peers.sh \

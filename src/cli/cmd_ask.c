@@ -104,6 +104,8 @@ static void print_json(const struct rag_answer *a)
 	add_num(&b, "decode", a->seconds_decode);
 	add_int(&b, "prompt_tokens", (uint64_t)a->prompt_tokens);
 	add_int(&b, "answer_tokens", (uint64_t)a->answer_tokens);
+	add_int(&b, "drafted_tokens", (uint64_t)a->drafted_tokens);
+	add_int(&b, "accepted_tokens", (uint64_t)a->accepted_tokens);
 	buf_adds(&b, "}}");
 	puts(buf_str(&b));
 	buf_release(&b);

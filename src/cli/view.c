@@ -96,9 +96,10 @@ void ask_view_answer(struct ask_view *v, const struct rag_answer *a, bool explai
 	if (a->cut && !a->abstained && !c->quiet)
 		fprintf(stderr, "ragstone: the answer was cut\n");
 	if (explain)
-		fprintf(stderr, "%s: search %.3f s, prefill %.3f s for %d tokens, decode %.3f s for %d tokens\n",
-			a->model, a->seconds_search, a->seconds_prefill, a->prompt_tokens,
-			a->seconds_decode, a->answer_tokens);
+		fprintf(stderr, "%s: search %.3f s, prefill %.3f s for %d tokens, decode %.3f s for %d tokens, "
+			"%d of %d drafted ones right\n", a->model, a->seconds_search, a->seconds_prefill,
+			a->prompt_tokens, a->seconds_decode, a->answer_tokens, a->accepted_tokens,
+			a->drafted_tokens);
 }
 
 void ask_view_sources(struct cli *c, const struct rag_answer *a)

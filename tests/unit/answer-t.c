@@ -57,6 +57,7 @@ static int tick(void *arg, const struct progress_at *at)
 }
 
 static struct progress progress = { tick, NULL };
+static enum lookup_mode lookup;		/* of all rigs */
 
 static int rig_open(struct rig *r, const struct tiny *t, int threads)
 {
@@ -68,7 +69,7 @@ static int rig_open(struct rig *r, const struct tiny *t, int threads)
 	if (fd >= 0)
 		close(fd);
 	r->opts = (struct answer_opts){ .max_tokens = 64, .min_score = 0.3f, .token = hear,
-					.token_arg = r, .progress = &progress };
+					.token_arg = r, .progress = &progress, .lookup = lookup };
 	progress.arg = r;
 	r->whole = true;
 	if (threads)
@@ -114,14 +115,14 @@ static void test_supported(struct rig *r)
 
 	is_int(ask(r, question), RAG_OK, "a question is answered");
 	is_str(r->out.text, "Rollo was the leader.", "with the model's words");
-	ok(!r->out.abstained && !strcmp(r->out.reason, "") && !r->out.cut, "whole and not abstained");
+	ok(!r->out.abstained && !strcmp(r->out.reason, "") && !r->out.stats.cut, "whole and not abstained");
 	ok(r->out.n_used == 2 && r->out.used[0] == 0 && r->out.used[1] == 2,
 	   "from the relevant passages, by their own numbers");
 	ok(r->out.n_support == 1 && r->out.support[0].passage == 2
 	   && r->out.support[0].start == 23 && r->out.support[0].end == 59, "supported by the sentence");
 	ok(!strncmp(t + 23, "Rollo was the leader of the Normans.", 36), "that says so");
-	is_int((long long)r->out.answer_tokens, 4, "four tokens");
-	ok(r->out.prompt_tokens > 100 && r->out.cached_tokens == 0, "nothing was in the cache");
+	is_int((long long)r->out.stats.answer_tokens, 4, "four tokens");
+	ok(r->out.stats.prompt_tokens > 100 && r->out.stats.cached_tokens == 0, "nothing was in the cache");
 	is_str(buf_str(&r->heard), "Rollo was the leader. [2]", "the stream was the answer with its passage's number");
 	ok(r->whole && r->ticks > 4, "in whole characters, with progress");
 }
@@ -131,12 +132,12 @@ static void test_cache(struct rig *r)
 	size_t prompt;
 
 	ask(r, question);
-	prompt = r->out.prompt_tokens;
+	prompt = r->out.stats.prompt_tokens;
 	ask(r, question);
-	is_int((long long)r->out.cached_tokens, (long long)prompt - 1, "the same prompt is in the cache");
+	is_int((long long)r->out.stats.cached_tokens, (long long)prompt - 1, "the same prompt is in the cache");
 	is_str(r->out.text, "Rollo was the leader.", "and answered the same");
 	ask(r, "Who was that?");
-	ok(r->out.cached_tokens > 100 && r->out.cached_tokens < prompt - 20,
+	ok(r->out.stats.cached_tokens > 100 && r->out.stats.cached_tokens < prompt - 20,
 	   "another question shares what precedes it");
 }
 
@@ -147,7 +148,7 @@ static void test_abstains(struct rig *r)
 	ok(r->out.n_support == 0 && r->out.n_used == 1, "though they were read");
 	is_int(ask_with(r, question, passages + 1, 1), RAG_OK, "a passage below the score");
 	ok(r->out.abstained && !strcmp(r->out.reason, "no relevant passage"), "is not relevant");
-	ok(!strcmp(r->out.text, "") && !r->calls && !r->out.n_used && !r->out.prompt_tokens,
+	ok(!strcmp(r->out.text, "") && !r->calls && !r->out.n_used && !r->out.stats.prompt_tokens,
 	   "nothing is decoded");
 	is_int(ask_with(r, question, NULL, 0), RAG_OK, "no passage at all");
 	ok(r->out.abstained && !strcmp(r->out.reason, "no relevant passage"), "neither");
@@ -157,12 +158,12 @@ static void test_cut(struct rig *r)
 {
 	r->opts.max_tokens = 2;
 	is_int(ask(r, question), RAG_OK, "two tokens at most");
-	ok(r->out.cut && !strcmp(r->out.text, "Rollo was"), "cut the answer");
+	ok(r->out.stats.cut && !strcmp(r->out.text, "Rollo was"), "cut the answer");
 	r->opts.max_tokens = 64;
 	r->cancel_stage = "decode";
 	r->cancel_at = 2;
 	is_int(ask(r, question), RAG_OK, "a cancel while decoding");
-	ok(r->out.cut && !strcmp(r->out.text, "Rollo was"), "keeps what there is, too");
+	ok(r->out.stats.cut && !strcmp(r->out.text, "Rollo was"), "keeps what there is, too");
 	r->cancel_stage = "prefill";
 	r->cancel_at = 0;
 	is_int(ask(r, question), RAG_ECANCEL, "a cancel before");
@@ -240,7 +241,7 @@ static void test_stream(void)
 	ok(r.calls >= 4, "in pieces");
 	r.stop_after = 2;
 	is_int(ask(&r, question), RAG_OK, "a callback that stops");
-	ok(r.out.cut && !strcmp(r.out.text, "Elephants fly. Rollo was the leader. Well"),
+	ok(r.out.stats.cut && !strcmp(r.out.text, "Elephants fly. Rollo was the leader. Well"),
 	   "keeps what there is");
 	buf_release(&marked);
 	rig_close(&r);
@@ -252,13 +253,14 @@ static void test_utf8(void)
 		TINY_CHATML, WORDS("\n ", "caf\xc3", "\xa9 \xe2\x82", "\xac ", "\xff.", " \n", "\xf0\x9f"), -1, 2048,
 	};
 	char *text = NULL;
+	struct answer_stats stats;
 	struct rig r;
 
 	ok(rig_open(&r, &t, 0) == RAG_OK, "a model that speaks in halves of characters");
 	is_int(ask(&r, question), RAG_OK, "is understood");
 	is_str(r.out.text, "caf\u00e9 \u20ac \ufffd.", "blanks and halves at the ends fall away");
 	ok(r.out.abstained && !r.heard.len, "what has no support is not shown");
-	is_int(answerer_generate(&text, r.a, "Go", false, &r.opts), RAG_OK, "the bare model");
+	is_int(answerer_generate(&text, &stats, r.a, "Go", false, &r.opts), RAG_OK, "the bare model");
 	is_str(buf_str(&r.heard), text ? text : "", "shows it");
 	ok(r.whole, "without halves");
 	mem_free(text);
@@ -270,17 +272,18 @@ static void test_loop(void)
 	const struct tiny t = { TINY_CHATML, WORDS("Rollo ", "the ", "leader "), 0, 2048 };
 	struct rig r;
 	char *text = NULL;
+	struct answer_stats stats;
 
 	ok(rig_open(&r, &t, 0) == RAG_OK, "a model that goes round in circles");
 	is_int(ask(&r, question), RAG_OK, "is stopped");
-	ok(r.out.cut && r.out.answer_tokens == 15, "when it says the same twelve again");
+	ok(r.out.stats.cut && r.out.stats.answer_tokens == 15, "when it says the same twelve again");
 	r.opts.max_tokens = 30;
-	is_int(answerer_generate(&text, r.a, "Go", false, &r.opts), RAG_OK, "but the bare model");
+	is_int(answerer_generate(&text, &stats, r.a, "Go", false, &r.opts), RAG_OK, "but the bare model");
 	is_int(text ? (long long)strlen(text) : 0, 10 * 17 - 1, "talks as long as it is let");
 	mem_free(text);
 	r.opts.max_tokens = 5000;
 	text = NULL;
-	is_int(answerer_generate(&text, r.a, "Go", true, &r.opts), RAG_OK, "up to a full cache");
+	is_int(answerer_generate(&text, &stats, r.a, "Go", true, &r.opts), RAG_OK, "up to a full cache");
 	/* 2 tokens of the prompt and 2047 of three words; the last is never evaluated. */
 	is_int(text ? (long long)strlen(text) : 0, 682 * 17 + 6, "which ends it");
 	mem_free(text);
@@ -310,19 +313,20 @@ static void test_generate(void)
 {
 	struct rig r;
 	char *text = NULL;
+	struct answer_stats stats;
 
 	rig_open(&r, &normans, 2);
-	is_int(answerer_generate(&text, r.a, "Hello", false, &r.opts), RAG_OK, "the bare model");
+	is_int(answerer_generate(&text, &stats, r.a, "Hello", false, &r.opts), RAG_OK, "the bare model");
 	is_str(text, "Rollo was the leader.", "speaks");
 	is_str(buf_str(&r.heard), text, "aloud");
 	mem_free(text);
-	is_int(answerer_generate(&text, r.a, "Hello <|im_start|>", true, &r.opts), RAG_OK, "raw");
+	is_int(answerer_generate(&text, &stats, r.a, "Hello <|im_start|>", true, &r.opts), RAG_OK, "raw");
 	is_str(text, "Rollo was the leader.", "as well");
 	mem_free(text);
 	text = NULL;
-	is_int(answerer_generate(&text, r.a, "", true, &r.opts), RAG_EINVAL, "but not of nothing");
+	is_int(answerer_generate(&text, &stats, r.a, "", true, &r.opts), RAG_EINVAL, "but not of nothing");
 	r.cancel_stage = "prefill";
-	is_int(answerer_generate(&text, r.a, "Other", true, &r.opts), RAG_ECANCEL, "it can be cancelled");
+	is_int(answerer_generate(&text, &stats, r.a, "Other", true, &r.opts), RAG_ECANCEL, "it can be cancelled");
 	ok(!text, "and then gives nothing");
 	rig_close(&r);
 }
@@ -331,14 +335,15 @@ static void test_template(void)
 {
 	struct tiny t = normans;
 	char *text = NULL;
+	struct answer_stats stats;
 	struct rig r;
 
 	t.chat_template = "{{ messages }}";
 	is_int(rig_open(&r, &t, 0), RAG_OK, "a model of an unknown template opens");
 	is_int(ask(&r, question), RAG_EUNSUP, "but answers nothing");
 	is_str(err_msg(), "unknown chat template of 'tiny'", "and is named");
-	is_int(answerer_generate(&text, r.a, "Who", false, &r.opts), RAG_EUNSUP, "nor a plain prompt");
-	is_int(answerer_generate(&text, r.a, "Who", true, &r.opts), RAG_OK, "a raw one needs no template");
+	is_int(answerer_generate(&text, &stats, r.a, "Who", false, &r.opts), RAG_EUNSUP, "nor a plain prompt");
+	is_int(answerer_generate(&text, &stats, r.a, "Who", true, &r.opts), RAG_OK, "a raw one needs no template");
 	mem_free(text);
 	rig_close(&r);
 	t.chat_template = NULL;
@@ -367,6 +372,35 @@ static void test_threads(void)
 	mem_free(first);
 }
 
+/* What is sampled is the same with drafts and without. */
+static void test_lookup(void)
+{
+	struct tiny t = { TINY_CHATML, WORDS("Rollo ", "the ", "leader "), 0, 2048 };
+	char *text[2] = { NULL, NULL };
+	struct answer_stats stats;
+	struct rig r;
+
+	rig_open(&r, &t, 2);
+	r.opts.max_tokens = 100;
+	for (int hot = 0; hot < 4; hot++) {
+		r.opts.sample = (struct sample_opts){ .temperature = hot, .seed = 7 };
+		for (int k = 0; k < 2; k++) {
+			r.opts.lookup = k ? LOOKUP_ALWAYS : LOOKUP_OFF;
+			ok(!answerer_generate(&text[k], &stats, r.a, "Go", false, &r.opts),
+			   "at temperature %d", hot);
+			ok(k ? stats.accepted_tokens > 0 : !stats.drafted_tokens,
+			   "%zu of %zu drafted tokens were right", stats.accepted_tokens,
+			   stats.drafted_tokens);
+			ok(stats.accepted_tokens < stats.answer_tokens, "of %zu",
+			   stats.answer_tokens);
+		}
+		is_str(text[1], text[0], "the same text");
+		mem_free(text[0]);
+		mem_free(text[1]);
+	}
+	rig_close(&r);
+}
+
 static void test_fault(void)
 {
 	struct answerer *a = NULL;
@@ -374,6 +408,7 @@ static void test_fault(void)
 	unsigned long k;
 	int rc = RAG_ENOMEM;
 	char *text;
+	struct answer_stats stats;
 
 	rig_open(&r, &normans, 0);
 	r.opts.max_tokens = 3;
@@ -396,7 +431,7 @@ static void test_fault(void)
 	rc = RAG_ENOMEM;
 	for (k = 1; rc == RAG_ENOMEM && k < 1000; k++) {
 		mem_fail_at(k);
-		rc = answerer_generate(&text, r.a, "Hello", false, &r.opts);
+		rc = answerer_generate(&text, &stats, r.a, "Hello", false, &r.opts);
 	}
 	mem_fail_at(0);
 	is_int(rc, RAG_OK, "of the bare model, too");
@@ -441,15 +476,21 @@ static void test_real(void)
 
 int main(void)
 {
-	test_normans();
-	test_stream();
-	test_utf8();
-	test_loop();
-	test_ignorance();
-	test_generate();
-	test_template();
-	test_threads();
-	test_fault();
+	static const enum lookup_mode modes[] = { LOOKUP_OFF, LOOKUP_ALWAYS, LOOKUP_AUTO };
+
+	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+		lookup = modes[i];
+		test_normans();
+		test_stream();
+		test_utf8();
+		test_loop();
+		test_ignorance();
+		test_generate();
+		test_template();
+		test_threads();
+		test_fault();
+	}
+	test_lookup();
 	test_real();
 	return tap_done();
 }

@@ -1,5 +1,6 @@
 #include "config.h"
 #include "src/cli/cli.h"
+#include "src/cli/opts.h"
 
 #include "base/conf.h"
 #include "base/err.h"
@@ -12,18 +13,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+
+#define REPEAT_MAX 64
+#define COUNTS_MAX 8		/* of -p and of -n */
+#define START_PROMPT 100	/* tokens: a question without passages */
 
 struct args {
 	const char *model;
-	int p, n, repeat;
+	struct str_list p, n;
+	int repeat;
 };
 
 static const struct opt opts[] = {
 	{ 'm', "model", "MODEL", OPT_STR, offsetof(struct args, model), "the model to measure" },
-	{ 'p', NULL, "N", OPT_INT, offsetof(struct args, p), "tokens of the prefill (512)" },
-	{ 'n', NULL, "N", OPT_INT, offsetof(struct args, n), "tokens decoded (128)" },
-	{ 'r', "repeat", "N", OPT_INT, offsetof(struct args, repeat), "runs, the median counts (3)" },
+	{ 'p', NULL, "N,...", OPT_LIST, offsetof(struct args, p), "tokens of the prefill (512); 0: none" },
+	{ 'n', NULL, "N,...", OPT_LIST, offsetof(struct args, n), "tokens decoded (128); 0: none" },
+	{ 'r', "repeat", "N", OPT_INT, offsetof(struct args, repeat), "runs, the median counts (5)" },
 };
 
 static double now(void)
@@ -47,69 +54,176 @@ static double median(double *v, size_t n)
 	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
-static int model_runs(struct decoder_run *run, const int32_t *ids, size_t p, size_t n,
-		      size_t repeat, float *logits)
-{
-	double prefill[64], decode[64], t;
-	int rc;
+/* ---- a generator ---- */
 
-	for (size_t k = 0; k < repeat; k++) {
-		decoder_rewind(run, 0);
-		t = now();
-		rc = decoder_eval(logits, run, ids, p, NULL);
-		prefill[k] = now() - t;
-		t = now();
-		for (size_t i = 0; !rc && i < n; i++)
-			rc = decoder_eval(logits, run, ids + i, 1, NULL);
-		decode[k] = now() - t;
-		if (rc)
-			return rc;
+struct counts {
+	size_t v[COUNTS_MAX], n;
+};
+
+/* "512,2048" or several of them; zeros fall away. */
+static int read_counts(struct counts *out, const struct str_list *list, size_t otherwise, char letter)
+{
+	*out = (struct counts){ { otherwise }, !list->n };
+	for (size_t i = 0; i < list->n; i++) {
+		const char *s = list->s[i];
+
+		for (size_t len; *s; s += len + (s[len] == ',')) {
+			char one[24];
+			uint64_t v;
+
+			len = strcspn(s, ",");
+			snprintf(one, sizeof(one), "%.*s", (int)(len < sizeof(one) ? len : 0), s);
+			if (!opts_size(&v, one) || v > INT32_MAX)
+				return cli_usage("-%c wants whole numbers, not '%s'", letter, list->s[i]);
+			if (v && out->n == COUNTS_MAX)
+				return cli_usage("-%c takes at most %d numbers", letter, COUNTS_MAX);
+			if (v)
+				out->v[out->n++] = v;
+		}
 	}
-	if (p)
-		printf("prefill_%zu %.2f tokens/s\n", p, (double)p / median(prefill, repeat));
-	if (n)
-		printf("decode_%zu %.2f tokens/s\n", n, (double)n / median(decode, repeat));
+	return 0;
+}
+
+struct model_bench {
+	const char *path;
+	struct par *par;
+	struct counts p, n;
+	size_t repeat, most;	/* rounds; tokens of the longest */
+	struct decoder *d;
+	struct decoder_run *run;
+	int32_t *ids;		/* (most) owned */
+	float *logits;		/* (vocab) owned */
+	double prefill[COUNTS_MAX][REPEAT_MAX], decode[COUNTS_MAX][REPEAT_MAX], start[REPEAT_MAX];
+};
+
+static void model_close(struct model_bench *b)
+{
+	mem_free(b->logits);
+	mem_free(b->ids);
+	decoder_run_free(b->run);
+	decoder_close(b->d);
+	b->logits = NULL;
+	b->ids = NULL;
+	b->run = NULL;
+	b->d = NULL;
+}
+
+static int model_open(struct model_bench *b, size_t n_ctx)
+{
+	int rc = decoder_open(&b->d, b->path);
+
+	if (!rc)
+		rc = decoder_run_new(&b->run, b->d, n_ctx, b->par);
+	if (rc)
+		return rc;
+	b->logits = mem_calloc(decoder_vocab(b->d), sizeof(*b->logits));
+	b->ids = mem_calloc(n_ctx, sizeof(*b->ids));
+	if (!b->logits || !b->ids)
+		return RAG_ENOMEM;
+	/* Which tokens they are makes no difference to the time; spread over the vocabulary. */
+	for (size_t i = 0; i < n_ctx; i++)
+		b->ids[i] = (int32_t)((i * 7919 + 1000) % decoder_vocab(b->d));
 	return RAG_OK;
+}
+
+/* From the file to the logits of a short prompt. */
+static int time_start(double *out, struct model_bench *b)
+{
+	double t = now();
+	int rc = model_open(b, b->most);
+
+	if (!rc)
+		rc = decoder_eval(b->logits, b->run, b->ids, START_PROMPT, NULL);
+	*out = now() - t;
+	model_close(b);
+	return rc;
+}
+
+/* Both begin with an empty cache, as llama-bench's do. */
+static int time_model(double *out, struct model_bench *b, size_t n, size_t at_once)
+{
+	double t = now();
+	int rc = RAG_OK;
+
+	decoder_rewind(b->run, 0);
+	for (size_t i = 0; !rc && i < n; i += at_once)
+		rc = decoder_eval(b->logits, b->run, b->ids + i, at_once, NULL);
+	*out = now() - t;
+	return rc;
+}
+
+/* What is compared takes turns, so that a slow moment of the machine meets all. */
+static int model_rounds(struct model_bench *b)
+{
+	double warm;
+	int rc = RAG_OK;
+
+	for (size_t k = 0; !rc && k < b->repeat; k++)
+		rc = time_start(&b->start[k], b);
+	if (!rc)
+		rc = model_open(b, b->most);
+	if (!rc)
+		rc = time_model(&warm, b, START_PROMPT, START_PROMPT);
+	for (size_t k = 0; !rc && k < b->repeat; k++) {
+		for (size_t i = 0; !rc && i < b->p.n; i++)
+			rc = time_model(&b->prefill[i][k], b, b->p.v[i], b->p.v[i]);
+		for (size_t i = 0; !rc && i < b->n.n; i++)
+			rc = time_model(&b->decode[i][k], b, b->n.v[i], 1);
+	}
+	return rc;
+}
+
+/* The largest resident set so far, mapped weights included, in units of 2^20 bytes. */
+static double peak_memory(void)
+{
+	struct rusage u;
+
+	return getrusage(RUSAGE_SELF, &u) ? 0 : (double)u.ru_maxrss / 1024;
+}
+
+static void model_report(struct model_bench *b)
+{
+	for (size_t i = 0; i < b->p.n; i++)
+		printf("prefill_%zu %.2f tokens/s\n", b->p.v[i],
+		       (double)b->p.v[i] / median(b->prefill[i], b->repeat));
+	for (size_t i = 0; i < b->n.n; i++)
+		printf("decode_%zu %.2f tokens/s\n", b->n.v[i],
+		       (double)b->n.v[i] / median(b->decode[i], b->repeat));
+	printf("start %.1f ms\n", 1e3 * median(b->start, b->repeat));
+	printf("memory %.1f MB\n", peak_memory());
 }
 
 static int bench_model(struct cli *c, const struct args *a, size_t repeat)
 {
 	const char *name = a->model ? a->model : conf_env("RAGSTONE_MODEL");
-	size_t p = a->p ? (size_t)a->p : 512, n = a->n ? (size_t)a->n : 128, most;
+	struct model_bench b = { .repeat = repeat, .most = START_PROMPT };
 	struct buf path = BUF_INIT;
-	struct decoder_run *run = NULL;
-	struct decoder *d = NULL;
-	struct par *par = NULL;
-	float *logits = NULL;
-	int32_t *ids = NULL;
-	int rc;
+	int rc, code;
 
-	most = p > n ? p : n;
+	code = read_counts(&b.p, &a->p, 512, 'p');
+	if (!code)
+		code = read_counts(&b.n, &a->n, 128, 'n');
+	if (code)
+		return code;
+	for (size_t i = 0; i < b.p.n; i++)
+		b.most = b.p.v[i] > b.most ? b.p.v[i] : b.most;
+	for (size_t i = 0; i < b.n.n; i++)
+		b.most = b.n.v[i] > b.most ? b.n.v[i] : b.most;
 	rc = conf_model(&path, name ? name : CONF_GENERATOR, c->models);
+	b.path = buf_str(&path);
 	if (!rc)
-		rc = decoder_open(&d, buf_str(&path));
+		rc = par_new(&b.par, c->threads);
 	if (!rc)
-		rc = par_new(&par, c->threads);
+		rc = model_rounds(&b);
 	if (!rc)
-		rc = decoder_run_new(&run, d, p + n, par);
-	if (!rc) {
-		logits = mem_calloc(decoder_vocab(d), sizeof(*logits));
-		ids = mem_calloc(most, sizeof(*ids));
-		rc = logits && ids ? RAG_OK : RAG_ENOMEM;
-	}
-	/* Which tokens they are makes no difference to the time; spread over the vocabulary. */
-	for (size_t i = 0; !rc && i < most; i++)
-		ids[i] = (int32_t)((i * 7919 + 1000) % decoder_vocab(d));
-	if (!rc)
-		rc = model_runs(run, ids, p, n, repeat, logits);
-	mem_free(logits);
-	mem_free(ids);
-	decoder_run_free(run);
-	par_free(par);
-	decoder_close(d);
+		model_report(&b);
+	model_close(&b);
+	par_free(b.par);
 	buf_release(&path);
-	return rc;
+	return rc ? cli_fail(rc) : CLI_OK;
 }
+
+/* ---- an embedder ---- */
 
 struct texts {
 	struct embed_text *v;
@@ -138,7 +252,7 @@ static int add_text(void *arg, const char *line, size_t len)
 
 static int embed_runs(struct embed *e, const struct texts *t, size_t repeat, float *out)
 {
-	double batch[64], query[64], start;
+	double batch[REPEAT_MAX], query[REPEAT_MAX], start;
 	size_t cut;
 	int rc;
 
@@ -193,23 +307,24 @@ static int bench_embed(struct cli *c, const struct args *a, size_t repeat, const
 static int run(struct cli *c, const void *v, int argc, char **argv)
 {
 	const struct args *a = v;
-	size_t repeat = a->repeat ? (size_t)a->repeat : 3;
+	size_t repeat = a->repeat ? (size_t)a->repeat : 5;
 	int rc;
 
-	if (repeat > 64)
-		return cli_usage("--repeat wants at most 64");
+	if (repeat > REPEAT_MAX)
+		return cli_usage("--repeat wants at most %d", REPEAT_MAX);
 	if (!strcmp(argv[0], "model") && argc == 1)
-		rc = bench_model(c, a, repeat);
-	else if (!strcmp(argv[0], "embed") && argc == 2)
-		rc = bench_embed(c, a, repeat, argv[1]);
-	else
+		return bench_model(c, a, repeat);
+	if (strcmp(argv[0], "embed") || argc != 2)
 		return cli_usage("usage: ragstone bench model | ragstone bench embed FILE");
+	rc = bench_embed(c, a, repeat, argv[1]);
 	return rc ? cli_fail(rc) : CLI_OK;
 }
 
 const struct command cmd_bench = {
 	"bench", "model | embed FILE", "measure this machine with a model",
-	"Prints lines of `name value unit`, medians: prefill_512 and decode_128 in tokens/s;\n"
-	"embed in chunks/s, a line of FILE being a chunk, and query in ms.",
+	"Prints lines of `name value unit`, medians: of a generator prefill_512 and decode_128 in\n"
+	"tokens/s, both from an empty cache, start (from the file to the first token behind a\n"
+	"prompt of 100) in ms, and memory, the largest resident set, in MB; of an embedder embed in\n"
+	"chunks/s, a line of FILE being a chunk, and query in ms.",
 	opts, N_OPTS(opts), sizeof(struct args), 1, 2, run,
 };

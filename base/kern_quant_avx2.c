@@ -26,6 +26,8 @@ typedef __m256 vf;
 #define vi_abs(w) _mm256_abs_epi8(w)
 #define vi_sign(v, w) _mm256_sign_epi8(v, w)
 #define vi_float(v) _mm256_cvtepi32_ps(v)
+#define vi_join(lo, hi) (lo)	/* all LANES are in lo */
+#define vf_join(lo, hi) (lo)
 #define vf_load(p) _mm256_load_ps(p)
 #define vf_loadu(p) _mm256_loadu_ps(p)
 #define vf_store(p, v) _mm256_store_ps(p, v)

@@ -23,6 +23,8 @@ typedef __m512 vf;
 #define vi_abs(w) (w)		/* bytes are unsigned at this level */
 #define vi_sign(v, w) (v)
 #define vi_float(v) _mm512_cvtepi32_ps(v)
+#define vi_join(lo, hi) _mm512_inserti64x4(_mm512_castsi256_si512(lo), hi, 1)
+#define vf_join(lo, hi) _mm512_insertf32x8(_mm512_castps256_ps512(lo), hi, 1)
 #define vf_load(p) _mm512_load_ps(p)
 #define vf_loadu(p) _mm512_loadu_ps(p)
 #define vf_store(p, v) _mm512_store_ps(p, v)

@@ -295,8 +295,8 @@ static struct tile tile_at(char *mem, size_t k, size_t i)
 	return t;
 }
 
-/* v[i]: 8 groups of 4 values of row i.  Written: group after group, a row's beside the next row's. */
-INLINE void store_groups(uint8_t *out, const __m256i v[8])
+/* v[i]: 8 groups of 4 values of row i.  out[i]: group i of each of the 8 rows. */
+INLINE void turn_groups(__m256i out[8], const __m256i v[8])
 {
 	__m256i a[8], b[8];
 
@@ -314,11 +314,20 @@ INLINE void store_groups(uint8_t *out, const __m256i v[8])
 	}
 #pragma GCC unroll 4
 	for (int i = 0; i < 4; i++) {
-		_mm256_store_si256((void *)(out + i * LANES * 4),
-				   _mm256_permute2x128_si256(b[i], b[i + 4], 0x20));
-		_mm256_store_si256((void *)(out + (i + 4) * LANES * 4),
-				   _mm256_permute2x128_si256(b[i], b[i + 4], 0x31));
+		out[i] = _mm256_permute2x128_si256(b[i], b[i + 4], 0x20);
+		out[i + 4] = _mm256_permute2x128_si256(b[i], b[i + 4], 0x31);
 	}
+}
+
+/* Group after group, a row's beside the next row's. */
+INLINE void store_groups(uint8_t *out, const __m256i v[8])
+{
+	__m256i g[8];
+
+	turn_groups(g, v);
+#pragma GCC unroll 8
+	for (int i = 0; i < 8; i++)
+		_mm256_store_si256((void *)(out + i * LANES * 4), g[i]);
 }
 
 INLINE int32_t pair(int lo, int hi)
@@ -572,13 +581,17 @@ INLINE void columns(float *y, size_t ldy, enum kern_q type, const uint8_t *w, si
 	}
 }
 
-/* One copy of both ways a type. */
+#include "base/kern_quant_few.h"
+
+/* One copy of the three ways a type. */
 #define QMUL(T)											\
 static void qmul_##T(float *y, size_t ldy, const void *w, size_t n, const struct kern_acts *a,	\
 		     void *scratch)								\
 {												\
 	if (a->n == 1)										\
 		column(y, KERN_##T, w, n, a);							\
+	else if (a->n <= FEW)									\
+		few(y, ldy, KERN_##T, w, n, a, scratch);					\
 	else											\
 		columns(y, ldy, KERN_##T, w, n, a, scratch);					\
 }

@@ -10,7 +10,7 @@
 
 static const size_t sizes[LOOKUP_SIZES] = { 1, 2, 4, 8, 1 + LOOKUP_MAX };
 /* Times of one token's, before they are known. */
-static const double guess[LOOKUP_SIZES] = { 1, 1.6, 1.7, 2.1, 3 };
+static const double guess[LOOKUP_SIZES] = { 1, 1.4, 1.6, 2.1, 3.2 };
 /* Shares of right tokens behind matches of 1, 2, 3-4, 5-7 and more tokens, before this model's
  * are known; README.md has their source. */
 static const double share[LOOKUP_CLASSES] = { .45, .7, .8, .9, .97 };

@@ -83,5 +83,5 @@ check_PROGRAMS += tests/tools/tokens tests/tools/logits tests/tools/embed tests/
 EXTRA_DIST += bench/tokens.sh bench/tokens.py
 check_PROGRAMS += tests/tools/tokens
 EXTRA_DIST += bench/README.md bench/embeddings.py bench/llama.py bench/peers.py bench/peers.sh \
-	bench/perplexity.py bench/speed.py bench/speed.sh
+	bench/perplexity.py bench/speed.py bench/speed.sh bench/footprint.py bench/lookup.py bench/start.c bench/start.py
 EXTRA_DIST += bench/tokens.sh bench/tokens.py tests/golden/tokens.py tests/golden/tokens.jsonl

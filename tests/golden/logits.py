@@ -6,7 +6,7 @@ ids with the natural logarithm of their probability.
 
 	pip install xllamacpp numpy && python3 logits.py MODELS > logits.txt
 
-MODELS is the folder that holds smollm2-135m-instruct/model.gguf.
+MODELS is the folder that holds smollm2-135m-instruct/model.gguf and gemma-3-270m/model.gguf.
 """
 import os
 import sys
@@ -26,10 +26,10 @@ PROMPTS = [
     "Then a language model reads them and writes an answer, and each sentence of it is",
 ]
 
-for name in ("smollm2-135m-instruct",):
+for name in ("smollm2-135m-instruct", "gemma-3-270m"):
     model = Llama(builds()["xllamacpp"], os.path.join(sys.argv[1], name, "model.gguf"), 1, 512)
     for text in PROMPTS:
-        ids = model.tokenize(text)
+        ids = ([] if model.bos is None else [model.bos]) + model.tokenize(text)
         model.clear()
         row = model.decode(ids).astype(np.float64)
         row -= row.max() + np.log(np.exp(row - row.max()).sum())

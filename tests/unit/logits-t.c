@@ -14,6 +14,7 @@
  * the differences is large: llama.cpp's own two ways (a prompt at once, token by
  * token) are as far from each other.  A wrong rotation or mask moves whole units. */
 #define LIMIT 0.5
+#define N_LONG 600
 
 static float *logits;
 
@@ -57,6 +58,31 @@ static void check_line(struct decoder_run *r, size_t vocab, char *ids, char *bes
 	ok(worst < LIMIT, "the five best have llama.cpp's log-probabilities (%.3f off)", worst);
 }
 
+/* Beyond gemma's window of 512: at once, or in pieces by another number of threads. */
+static void check_cuts(const struct decoder *d, struct par *par)
+{
+	static const size_t pieces[] = { 190, 260, 1, 33, 115, 1 };	/* N_LONG */
+	size_t vocab = decoder_vocab(d);
+	float *other = mem_calloc(vocab, sizeof(*other));
+	struct decoder_run *whole = NULL, *cut = NULL;
+	int32_t ids[N_LONG];
+	int rc = other ? decoder_run_new(&whole, d, N_LONG, par) : RAG_ENOMEM;
+
+	for (size_t i = 0; i < N_LONG; i++)
+		ids[i] = (int32_t)((i * 7919 + 1000) % vocab);
+	if (!rc)
+		rc = decoder_eval(logits, whole, ids, N_LONG, NULL);
+	if (!rc)
+		rc = decoder_run_new(&cut, d, N_LONG, NULL);
+	for (size_t i = 0, at = 0; !rc && at < N_LONG; at += pieces[i++])
+		rc = decoder_eval(other, cut, ids + at, pieces[i], NULL);
+	ok(!rc && !memcmp(logits, other, vocab * sizeof(*logits)),
+	   "%d tokens in pieces, with one thread: the same bits", N_LONG);
+	mem_free(other);
+	decoder_run_free(whole);
+	decoder_run_free(cut);
+}
+
 int main(void)
 {
 	const char *dir = getenv("srcdir");
@@ -92,6 +118,9 @@ int main(void)
 				break;
 			mem_free(logits);
 			logits = mem_calloc(decoder_vocab(d), sizeof(*logits));
+			if (!ok(logits != NULL, "memory"))
+				break;
+			check_cuts(d, par);
 		}
 		if (r && logits)
 			check_line(r, decoder_vocab(d), ids, best, ++number);

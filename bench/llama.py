@@ -59,6 +59,10 @@ class Llama:
         lib.llama_model_get_vocab.restype = C.c_void_p
         lib.llama_model_get_vocab.argtypes = [C.c_void_p]
         lib.llama_vocab_n_tokens.argtypes = [C.c_void_p]
+        lib.llama_vocab_get_add_bos.restype = C.c_bool
+        lib.llama_vocab_get_add_bos.argtypes = [C.c_void_p]
+        lib.llama_vocab_bos.argtypes = [C.c_void_p]
+        lib.llama_free.argtypes = lib.llama_model_free.argtypes = [C.c_void_p]
         lib.llama_set_n_threads.argtypes = [C.c_void_p, C.c_int32, C.c_int32]
         lib.llama_tokenize.argtypes = [C.c_void_p, C.c_char_p, C.c_int32,
                                        C.POINTER(C.c_int32), C.c_int32, C.c_bool, C.c_bool]
@@ -83,11 +87,17 @@ class Llama:
         self.threads(threads)
         self.vocab = lib.llama_model_get_vocab(self.model)
         self.n_vocab = lib.llama_vocab_n_tokens(self.vocab)
+        # what a text begins with, None: nothing
+        self.bos = lib.llama_vocab_bos(self.vocab) if lib.llama_vocab_get_add_bos(self.vocab) else None
         self.batch = lib.llama_batch_init(n_ctx, 0, 1)
         self.n_past = 0
 
     def threads(self, n):
         self.lib.llama_set_n_threads(self.ctx, n, n)
+
+    def close(self):
+        self.lib.llama_free(self.ctx)
+        self.lib.llama_model_free(self.model)
 
     def tokenize(self, text):
         raw = text.encode("utf-8")

@@ -16,9 +16,9 @@ case ${1-} in
 esac
 [ -x "$RAGSTONE_PEERS/bin/python" ] || python3 -m venv "$RAGSTONE_PEERS"
 pip="$RAGSTONE_PEERS/bin/python -m pip --disable-pip-version-check"
-$pip install --quiet numpy tokenizers xllamacpp torch sentence-transformers
+$pip install --quiet numpy gguf tokenizers xllamacpp torch sentence-transformers
 if [ "$native" ]; then
 	CMAKE_ARGS='-DGGML_NATIVE=ON -DLLAMA_BUILD_TOOLS=OFF -DLLAVA_BUILD=OFF' \
 		$pip install --no-binary llama-cpp-python llama-cpp-python
 fi
-$pip list 2>/dev/null | grep -iE '^(numpy|tokenizers|xllamacpp|torch|sentence-transformers|llama)'
+$pip list 2>/dev/null | grep -iE '^(numpy|gguf|tokenizers|xllamacpp|torch|sentence-transformers|llama)'

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define CONTEXT 512	/* llama-perplexity -c 512: chunks of 512, the second half of each counts */
+#define HALF (CONTEXT / 2)
 
 struct args {
 	const char *model;
@@ -45,7 +46,7 @@ static int measure(struct sum *s, struct cli *c, const struct decoder *d, struct
 		   int32_t *ids, size_t n)
 {
 	const size_t vocab = decoder_vocab(d), chunks = n / CONTEXT;
-	float *logits = mem_realloc(NULL, vocab * CONTEXT, sizeof(*logits));
+	float *logits = mem_realloc(NULL, vocab * HALF, sizeof(*logits));
 	struct decoder_run *run = NULL;
 	struct tok_ids start = { 0 };
 	int rc = logits ? decoder_run_new(&run, d, CONTEXT, par) : RAG_ENOMEM;
@@ -61,10 +62,12 @@ static int measure(struct sum *s, struct cli *c, const struct decoder *d, struct
 		if (start.len)
 			chunk[0] = start.id[0];
 		decoder_rewind(run, 0);
-		rc = decoder_eval_all(logits, run, chunk, CONTEXT);
+		rc = decoder_eval(NULL, run, chunk, HALF, NULL);
+		if (!rc)
+			rc = decoder_eval_all(logits, run, chunk + HALF, HALF);
 		chunk[0] = first;
-		for (size_t i = CONTEXT / 2; !rc && i < CONTEXT - 1; i++) {
-			double v = surprise(logits + i * vocab, vocab, chunk[i + 1]);
+		for (size_t i = 0; !rc && i < HALF - 1; i++) {
+			double v = surprise(logits + i * vocab, vocab, chunk[HALF + i + 1]);
 
 			s->nll += v;
 			s->nll2 += v * v;

@@ -57,7 +57,8 @@ int template_find(const struct chat_format **out, const char *text, size_t len,
 	const struct chat_format *f = NULL;
 
 	if (!text)
-		return err_set(RAG_EUNSUP, "no chat template in '%s'", model);
+		return err_set(RAG_EUNSUP, "no chat template in '%s': it only goes on from a raw prompt",
+			       model);
 	digest(hex, text, len);
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
 		if (!strcmp(hex, known[i].hash))

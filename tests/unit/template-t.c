@@ -61,7 +61,7 @@ static void test_unknown(const struct tok *tok)
 	is_int(find(&f, tok, ""), RAG_EUNSUP, "and an empty one");
 	is_int(find(&f, tok, "{{ bos_token }}<start_of_turn>user"), RAG_EUNSUP, "and gemma's");
 	is_int(template_find(&f, NULL, 0, tok, "the-model"), RAG_EUNSUP, "none is no format");
-	is_str(err_msg(), "no chat template in 'the-model'", "and said so");
+	is_str(err_msg(), "no chat template in 'the-model': it only goes on from a raw prompt", "and said so");
 	ok(!f, "nothing was given out");
 }
 

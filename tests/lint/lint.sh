@@ -179,7 +179,7 @@ rule_tabs() {
 rule_first_lines() {
 	for f in $(c_files "$1") $(test_files "$1"); do
 		case $f in
-		doc/*) ;;	# what users compile
+		doc/* | bench/*) ;;	# what users compile, what is no part of us
 		*.h) head -n 1 "$1/$f" | grep -q '^/\*' || echo "$f: begins with no comment" ;;
 		*) [ "$(grep -m 1 '^#include' "$1/$f")" = '#include "config.h"' ] ||
 			echo "$f: config.h is not first" ;;

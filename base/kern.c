@@ -3,8 +3,12 @@
 
 #include "base/err.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 
 static const char *const names[KERN_LEVELS] = { "ref", "avx2", "avx512" };
@@ -14,13 +18,23 @@ static struct kern tables[KERN_LEVELS];	/* written under once */
 static enum kern_level best;		/* ditto */
 static _Atomic(const struct kern *) chosen;
 
+#if defined(__x86_64__)
+/* clang 14 does not know it by name. */
+static bool has_f16c(void)
+{
+	unsigned a, b, c, d;
+
+	return __get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C;
+}
+#endif
+
 static enum kern_level cpu_level(void)
 {
 #if defined(__x86_64__)
 	/* libgcc's test includes whether the system saves the wide registers. */
 	__builtin_cpu_init();
 	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
-	    !__builtin_cpu_supports("f16c"))
+	    !has_f16c())
 		return KERN_REF;
 	if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
 	    !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl") ||

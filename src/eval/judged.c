@@ -15,13 +15,13 @@
 #include "src/eval/metrics.h"
 
 struct doc {
-	char *id, *title, *text;	/* owned */
+	char *id, *title, *text;	/* owned; the id comes first */
 	size_t title_len, text_len;
 	uint64_t tie;
 };
 
 struct query {
-	char *id, *text;		/* owned */
+	char *id, *text;		/* owned; the id comes first */
 	size_t text_len;
 	size_t first, n;		/* its judgements */
 };
@@ -141,82 +141,73 @@ static int read_jsonl(struct judged *j, struct reader *r,
 	return rc;
 }
 
-static int doc_cmp(const void *a, const void *b, void *arg)
-{
-	const struct doc *docs = arg;
+/* Documents or queries: records that begin with their id. */
+struct records {
+	const void *v;
+	size_t n, size;
+	const uint32_t *by_id;	/* (n) their numbers in the order of ids */
+};
 
-	return strcmp(docs[*(const uint32_t *)a].id, docs[*(const uint32_t *)b].id);
+static const char *id_at(const struct records *r, uint32_t i)
+{
+	const char *id;
+
+	memcpy(&id, (const char *)r->v + i * r->size, sizeof(id));
+	return id;
 }
 
-static int query_cmp(const void *a, const void *b, void *arg)
+static int id_cmp(const void *a, const void *b, void *arg)
 {
-	const struct query *queries = arg;
-
-	return strcmp(queries[*(const uint32_t *)a].id, queries[*(const uint32_t *)b].id);
+	return strcmp(id_at(arg, *(const uint32_t *)a), id_at(arg, *(const uint32_t *)b));
 }
 
-static uint32_t *sorted(size_t n, void *items, int (*cmp)(const void *, const void *, void *))
+static struct records docs_of(const struct judged *j)
 {
-	uint32_t *order = mem_calloc(n, sizeof(*order));
-
-	for (size_t i = 0; order && i < n; i++)
-		order[i] = (uint32_t)i;
-	if (order)
-		qsort_r(order, n, sizeof(*order), cmp, items);
-	return order;
+	return (struct records){ j->docs, j->n_docs, sizeof(*j->docs), j->by_id };
 }
 
-static int sort_ids(struct judged *j, const char *dir)
+static struct records queries_of(const struct judged *j)
 {
-	j->by_id = sorted(j->n_docs, j->docs, doc_cmp);
-	j->query_by_id = sorted(j->n_queries, j->queries, query_cmp);
-	if (!j->by_id || !j->query_by_id)
+	return (struct records){ j->queries, j->n_queries, sizeof(*j->queries), j->query_by_id };
+}
+
+/* *order: (n) the caller owns it. */
+static int sort_ids(uint32_t **order, struct records r, const char *dir, const char *what)
+{
+	uint32_t *o = *order = mem_calloc(r.n, sizeof(*o));
+
+	if (!o)
 		return RAG_ENOMEM;
-	for (size_t i = 1; i < j->n_docs; i++)
-		if (!doc_cmp(&j->by_id[i - 1], &j->by_id[i], j->docs))
-			return err_set(RAG_EFORMAT, "'%s/corpus.jsonl': two documents '%.100s'",
-				       dir, j->docs[j->by_id[i]].id);
-	for (size_t i = 1; i < j->n_queries; i++)
-		if (!query_cmp(&j->query_by_id[i - 1], &j->query_by_id[i], j->queries))
-			return err_set(RAG_EFORMAT, "'%s/queries.jsonl': two queries '%.100s'",
-				       dir, j->queries[j->query_by_id[i]].id);
+	for (size_t i = 0; i < r.n; i++)
+		o[i] = (uint32_t)i;
+	qsort_r(o, r.n, sizeof(*o), id_cmp, &r);
+	for (size_t i = 1; i < r.n; i++)
+		if (!id_cmp(&o[i - 1], &o[i], &r))
+			return err_set(RAG_EFORMAT, "'%s/%s '%.100s'", dir, what, id_at(&r, o[i]));
 	return RAG_OK;
+}
+
+static long find_id(struct records r, const char *id)
+{
+	size_t lo = 0, hi = r.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		int order = strcmp(id, id_at(&r, r.by_id[mid]));
+
+		if (!order)
+			return (long)r.by_id[mid];
+		if (order < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return -1;
 }
 
 long judged_find(const struct judged *j, const char *doc_id)
 {
-	size_t lo = 0, hi = j->n_docs;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		int order = strcmp(doc_id, j->docs[j->by_id[mid]].id);
-
-		if (!order)
-			return (long)j->by_id[mid];
-		if (order < 0)
-			hi = mid;
-		else
-			lo = mid + 1;
-	}
-	return -1;
-}
-
-static long find_query(const struct judged *j, const char *id)
-{
-	size_t lo = 0, hi = j->n_queries;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		int order = strcmp(id, j->queries[j->query_by_id[mid]].id);
-
-		if (!order)
-			return (long)j->query_by_id[mid];
-		if (order < 0)
-			hi = mid;
-		else
-			lo = mid + 1;
-	}
-	return -1;
+	return find_id(docs_of(j), doc_id);
 }
 
 /* "query TAB document TAB grade"; judgements of what is not in the files are
@@ -236,9 +227,9 @@ static int take_grade(struct judged *j, const struct reader *r, char *line)
 	grade = strtol(text, &end, 10);
 	if (end == text || *end || errno || grade < -1000 || grade > 1000)
 		return bad(r, "no grade: ", text);
-	if ((q = find_query(j, line)) < 0)
+	if ((q = find_id(queries_of(j), line)) < 0)
 		return bad(r, "no such query: ", line);
-	if ((d = judged_find(j, doc)) < 0)
+	if ((d = find_id(docs_of(j), doc)) < 0)
 		return bad(r, "no such document: ", doc);
 	grades = grown(j->grades, j->n_grades, sizeof(*grades));
 	if (!grades)
@@ -317,7 +308,8 @@ int judged_open(struct judged **out, const char *dir)
 		return RAG_ENOMEM;
 	if ((rc = set_path(&r, dir, "corpus.jsonl")) || (rc = read_jsonl(j, &r, take_doc)) ||
 	    (rc = set_path(&r, dir, "queries.jsonl")) || (rc = read_jsonl(j, &r, take_query)) ||
-	    (rc = sort_ids(j, dir)) ||
+	    (rc = sort_ids(&j->by_id, docs_of(j), dir, "corpus.jsonl': two documents")) ||
+	    (rc = sort_ids(&j->query_by_id, queries_of(j), dir, "queries.jsonl': two queries")) ||
 	    (rc = set_path(&r, dir, "qrels.tsv")) || (rc = read_qrels(j, &r)))
 		goto fail;
 	*out = j;

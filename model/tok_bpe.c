@@ -32,12 +32,25 @@ static int byte_of(uint32_t c)
 	return c == 0x43 ? 0xAD : (int)(0x7F + c - 0x21);
 }
 
+/* Nearly all of a vocabulary is ASCII and U+0120, the space. */
 static size_t decode(char *out, const char *s, size_t n)
 {
 	size_t i, len, k = 0;
 	int b;
 
 	for (i = 0; i < n; i += len) {
+		unsigned char c = (unsigned char)s[i];
+
+		if (c > 0x20 && c < 0x7F) {
+			out[k++] = s[i];
+			len = 1;
+			continue;
+		}
+		if (c == 0xC4 && n - i > 1 && (unsigned char)s[i + 1] == 0xA0) {
+			out[k++] = ' ';
+			len = 2;
+			continue;
+		}
 		b = byte_of(utf8_next(s + i, n - i, &len));
 		if (b < 0)
 			return n + 1;

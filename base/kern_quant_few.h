@@ -115,8 +115,8 @@ INLINE void few256(float *f, enum kern_q type, const uint8_t *const p[LANES], si
 		if (kq_has_min(type))
 			m = vf_mul(few_halves(p, b * bytes + at + 2), vf_set1(-1));
 		fetch_ahead(p[0] + LANES * row, b, LANES * bytes);
-		for (size_t i = 0; i < LANES; i++)
-			tile_scales(&t, type, p[i] + b * bytes, 0, i);
+		for (size_t i = 0; i < LANES; i += 8)
+			tile_scales(&t, type, p + i, b * bytes, 0, i);
 		few_runs(isum, type, p, b * bytes, scales, a->q + b * QKK * w, w);
 		for (size_t c = 0; c < w; c++) {
 			const int16_t *sums = a->sums + (b * w + c) * 24 + first;

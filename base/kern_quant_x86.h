@@ -330,31 +330,93 @@ INLINE void store_groups(uint8_t *out, const __m256i v[8])
 		_mm256_store_si256((void *)(out + i * LANES * 4), g[i]);
 }
 
-INLINE int32_t pair(int lo, int hi)
+/* out[i]: byte i of each of the 8 rows, widened with its sign. */
+INLINE void turn_bytes(__m256i out[8], const uint64_t row[8])
 {
-	return (int32_t)((uint32_t)(uint16_t)lo | (uint32_t)(uint16_t)hi << 16);
+	__m128i a[4], b[4];
+
+#pragma GCC unroll 4
+	for (int i = 0; i < 4; i++)
+		a[i] = _mm_unpacklo_epi8(_mm_cvtsi64_si128((long long)row[2 * i]),
+					 _mm_cvtsi64_si128((long long)row[2 * i + 1]));
+	b[0] = _mm_unpacklo_epi16(a[0], a[1]);
+	b[1] = _mm_unpackhi_epi16(a[0], a[1]);
+	b[2] = _mm_unpacklo_epi16(a[2], a[3]);
+	b[3] = _mm_unpackhi_epi16(a[2], a[3]);
+#pragma GCC unroll 2
+	for (int i = 0; i < 2; i++) {
+		__m128i lo = _mm_unpacklo_epi32(b[i], b[i + 2]), hi = _mm_unpackhi_epi32(b[i], b[i + 2]);
+
+		out[4 * i] = _mm256_cvtepi8_epi32(lo);
+		out[4 * i + 1] = _mm256_cvtepi8_epi32(_mm_srli_si128(lo, 8));
+		out[4 * i + 2] = _mm256_cvtepi8_epi32(hi);
+		out[4 * i + 3] = _mm256_cvtepi8_epi32(_mm_srli_si128(hi, 8));
+	}
 }
 
-INLINE void tile_scales(struct tile *t, enum kern_q type, const uint8_t *p, size_t b, size_t row)
+/* Scales and minima of a block, a byte a run: 8 of long runs, else 16. */
+INLINE void row_scales(uint64_t s[2], uint64_t m[2], enum kern_q type, const uint8_t *b)
 {
-	int32_t *s = t->s + b * (long_runs(type) ? 8 : 16) * LANES + row;
-	int32_t *m = t->t + b * 8 * LANES + row;
-	int off = kq_offset(type);
+	const uint64_t low = 0x0F0F0F0F0F0F0F0F;
 	struct kq_scales k;
 
-	kq_read_scales(&k, type, p);
-	if (long_runs(type)) {
-		for (int i = 0; i < 8; i++)
-			s[i * LANES] = k.s[2 * i];
-		for (int i = 0; i < 4; i++)
-			m[i * LANES] = pair(k.t[4 * i], k.t[4 * i + 2]);
-		return;
+	switch (type) {
+	case KERN_Q4_K:
+	case KERN_Q5_K:
+		kq_six_bits(s, m, b);
+		break;
+	case KERN_Q2_K:
+		memcpy(s, b, 16);
+		for (int i = 0; i < 2; i++) {
+			m[i] = s[i] >> 4 & low;
+			s[i] &= low;
+		}
+		break;
+	default:
+		kq_read_scales(&k, type, b);
+		memcpy(s, k.s, 16);
 	}
-	for (int i = 0; i < 16; i++)
-		s[i * LANES] = k.s[i];
-	for (int i = 0; i < 8; i++)
-		m[i * LANES] = off ? pair(-off * k.s[2 * i], -off * k.s[2 * i + 1]) :
-				     pair(k.t[2 * i], k.t[2 * i + 1]);
+}
+
+/* Of rows row .. row + 7, whose blocks b stand at p[i] + at. */
+INLINE void tile_scales(struct tile *t, enum kern_q type, const uint8_t *const p[8], size_t at,
+			size_t b, size_t row)
+{
+	int32_t *to_s = t->s + b * (long_runs(type) ? 8 : 16) * LANES + row;
+	int32_t *to_t = t->t + b * 8 * LANES + row;
+	const __m256i off = _mm256_set1_epi16((short)-kq_offset(type));
+	const int words = long_runs(type) ? 1 : 2;
+	uint64_t s[2][8], m[2][8];
+
+#pragma GCC unroll 8
+	for (int i = 0; i < 8; i++) {
+		uint64_t rs[2] = { 0, 0 }, rm[2] = { 0, 0 };
+
+		row_scales(rs, rm, type, p[i] + at);
+		s[0][i] = rs[0];
+		s[1][i] = rs[1];
+		m[0][i] = rm[0];
+		m[1][i] = rm[1];
+	}
+	for (int h = 0; h < words; h++) {
+		__m256i v[8];
+
+		turn_bytes(v, s[h]);
+#pragma GCC unroll 8
+		for (int i = 0; i < 8; i++)
+			_mm256_store_si256((void *)(to_s + (8 * h + i) * LANES), v[i]);
+		if (kq_has_min(type))
+			turn_bytes(v, m[h]);
+#pragma GCC unroll 4
+		for (int i = 0; i < 4; i++) {
+			__m256i two = _mm256_blend_epi16(v[2 * i], _mm256_slli_epi32(v[2 * i + 1], 16),
+							 0xAA);
+
+			if (!kq_has_min(type))
+				two = _mm256_mullo_epi16(two, off);
+			_mm256_store_si256((void *)(to_t + (4 * h + i) * LANES), two);
+		}
+	}
 }
 
 INLINE void tile_fill(struct tile *t, enum kern_q type, const uint8_t *w, size_t n, size_t k)
@@ -387,8 +449,7 @@ INLINE void tile_fill(struct tile *t, enum kern_q type, const uint8_t *w, size_t
 				_mm256_store_ps(tm, _mm256_xor_ps(halves(p, b * bytes + d + 2),
 								  _mm256_set1_ps(-0.0f)));
 			if (block == QKK)
-				for (size_t i = 0; i < 8; i++)
-					tile_scales(t, type, p[i] + b * bytes, b, r + i);
+				tile_scales(t, type, p, b * bytes, b, r);
 		}
 	}
 }

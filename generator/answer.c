@@ -383,6 +383,7 @@ static int decode(struct answerer *a, struct stream *s, struct sampler *sampler,
 	struct ahead h = { .logits = a->logits, .stats = stats };
 	int rc = RAG_OK;
 
+	lookup_begin(&a->lookup);
 	memcpy(a->ids, decoder_tokens(a->run), prompt * sizeof(*a->ids));
 	stats->cut = true;
 	while (!rc && n < max) {

@@ -15,6 +15,9 @@ static const double guess[LOOKUP_SIZES] = { 1, 1.4, 1.6, 2.1, 3.2 };
  * are known; README.md has their source. */
 static const double share[LOOKUP_CLASSES] = { .45, .7, .8, .9, .97 };
 #define WEIGHT 8	/* drafted tokens that they count for */
+#define CREDIT .5	/* to begin with: two tokens' evaluation costs that */
+#define CREDIT_MAX 4	/* a long quotation does not pay for what comes behind it */
+#define CREDIT_SEEN .25	/* for a token that a draft would have had right */
 
 void lookup_init(struct lookup *l)
 {
@@ -23,6 +26,30 @@ void lookup_init(struct lookup *l)
 		l->right[i] = share[i] * WEIGHT;
 		l->tried[i] = WEIGHT;
 	}
+	lookup_begin(l);
+}
+
+void lookup_begin(struct lookup *l)
+{
+	l->expected = -1;
+	l->credit = CREDIT;
+}
+
+static void earn(struct lookup *l, double tokens)
+{
+	l->credit += tokens;
+	if (l->credit > CREDIT_MAX)
+		l->credit = CREDIT_MAX;
+}
+
+/* LOOKUP_SIZES for one that is not kept. */
+static size_t size_of(size_t n)
+{
+	size_t i = 0;
+
+	while (i < LOOKUP_SIZES && sizes[i] != n)
+		i++;
+	return i;
 }
 
 static size_t class_of(size_t match)
@@ -50,29 +77,29 @@ static size_t find(size_t *len, const int32_t *id, size_t n)
 	return at;
 }
 
-static double seconds(const struct lookup *l, size_t size)
+/* An evaluation's time, in times of one token's. */
+static double cost(const struct lookup *l, size_t size)
 {
-	return l->seconds[size] > 0 ? l->seconds[size] : guess[size] * l->seconds[0];
+	return l->seconds[size] > 0 ? l->seconds[size] / l->seconds[0] : guess[size];
 }
 
-/* Tokens a second of drafts of each size, each token right with probability p:
- * 1 + p + p^2 + ... per evaluation.  The size that is best, 0 for no draft. */
+/* Tokens for their cost, each right with probability p: 1 + p + p^2 + ... of an
+ * evaluation.  The size that is best, 0 for no draft. */
 static size_t best_size(const struct lookup *l, double p, size_t most)
 {
-	double best, sum = 1, power = 1;
+	double best = GAIN, sum = 1, power = 1;
 	size_t size = 0, at = 0;
 
 	if (!(l->seconds[0] > 0))
 		return 0;
-	best = GAIN / l->seconds[0];
 	for (size_t n = 2; n <= most + 1 && n <= sizes[LOOKUP_SIZES - 1]; n++) {
 		power *= p;
 		sum += power;
 		if (n != sizes[at + 1])
 			continue;
 		at++;
-		if (sum / seconds(l, at) > best) {
-			best = sum / seconds(l, at);
+		if (cost(l, at) - 1 <= l->credit && sum / cost(l, at) > best) {
+			best = sum / cost(l, at);
 			size = at;
 		}
 	}
@@ -86,6 +113,9 @@ size_t lookup_draft(int32_t out[LOOKUP_MAX], struct lookup *l, enum lookup_mode 
 
 	if (mode == LOOKUP_OFF || !most || !n)
 		return 0;
+	if (l->expected == id[n - 1])
+		earn(l, CREDIT_SEEN);
+	l->expected = -1;
 	at = find(&len, id, n);
 	if (!len)
 		return 0;
@@ -96,6 +126,8 @@ size_t lookup_draft(int32_t out[LOOKUP_MAX], struct lookup *l, enum lookup_mode 
 		size = best_size(l, l->right[l->class] / l->tried[l->class], most);
 		size = sizes[size] - 1;
 	}
+	if (!size)
+		l->expected = id[at];
 	/* What goes on beyond the end repeats itself: the match has the same distance there. */
 	for (size_t i = 0; i < size; i++)
 		out[i] = at + i < n ? id[at + i] : out[at + i - n];
@@ -105,7 +137,10 @@ size_t lookup_draft(int32_t out[LOOKUP_MAX], struct lookup *l, enum lookup_mode 
 void lookup_learn(struct lookup *l, size_t n, size_t right)
 {
 	double *r = &l->right[l->class], *t = &l->tried[l->class];
+	size_t size = size_of(n + 1);
 
+	if (size < LOOKUP_SIZES && l->seconds[0] > 0)
+		earn(l, (double)right - (cost(l, size) - 1));
 	*r += (double)right;
 	*t += (double)right + (right < n);
 	if (*t > MEMORY) {
@@ -117,14 +152,11 @@ void lookup_learn(struct lookup *l, size_t n, size_t right)
 /* The least is what the machine can do; it drifts up slowly when it is not met any more. */
 void lookup_time(struct lookup *l, size_t n, double seconds)
 {
-	size_t i = 0;
-	double *s;
+	size_t i = size_of(n);
+	double *s = &l->seconds[i];
 
-	while (i < LOOKUP_SIZES && sizes[i] != n)
-		i++;
 	if (i == LOOKUP_SIZES)
 		return;
-	s = &l->seconds[i];
 	if (!(*s > 0) || seconds < *s)
 		*s = seconds;
 	else

@@ -12,7 +12,9 @@
  *
  * How long a draft is depends on what was measured: how often tokens behind a
  * match of that length were right, and how long evaluations of several tokens
- * take.  Where nothing is to be gained there is no draft.
+ * take.  Where nothing is to be gained there is no draft.  And a draft may
+ * cost no more than the answer's drafts have gained so far, and half a token's
+ * time: that is what an answer can lose.
  * One thread at a time.
  */
 #ifndef RAG_GENERATOR_LOOKUP_H
@@ -35,9 +37,12 @@ struct lookup {
 	double seconds[LOOKUP_SIZES];	/* of evaluating 1, 2, 4, 8, 16 tokens; 0: not yet known */
 	double right[LOOKUP_CLASSES], tried[LOOKUP_CLASSES];	/* drafted tokens by length of the match */
 	size_t class;			/* of the last draft */
+	int32_t expected;		/* the next token as the match has it, where none was drafted; or -1 */
+	double credit;			/* tokens' times that drafts may cost */
 };
 
 void lookup_init(struct lookup *l);
+void lookup_begin(struct lookup *l);	/* an answer: what others have gained is not at stake */
 
 /* Up to `most` tokens that may follow id[0 .. n-1]; 0: better none. */
 size_t lookup_draft(int32_t out[LOOKUP_MAX], struct lookup *l, enum lookup_mode mode,

@@ -11,7 +11,7 @@ import numpy as np
 import peers
 
 PART = 512      # tokens of one call: what llama.cpp computes at once, whatever it is given
-ROWS = 32       # rows that are compared at once: bounds memory
+VALUES = 2**19  # logits that are compared at once: they stay in the cache
 
 
 def distribution(logits):
@@ -41,9 +41,10 @@ class Sums:
 
     def add(self, logits, ids, at):
         """Of the positions at, at + 1, ... of a context, whose tokens are ids."""
-        n = len(logits[0])
-        for a in range(0, min(n, len(ids) - 1 - at), ROWS):
-            b = min(a + ROWS, n, len(ids) - 1 - at)
+        n, vocab = logits[0].shape
+        end, rows = min(n, len(ids) - 1 - at), max(1, VALUES // vocab)
+        for a in range(0, end, rows):
+            b = min(a + rows, end)
             ours, peer, *floats = [distribution(x[a:b]) for x in logits]
             kl = divergence(peer, ours)
             self.kl[0] += kl.sum()

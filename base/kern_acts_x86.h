@@ -15,12 +15,6 @@ INLINE float max_lane(__m256 v)
 	return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
 }
 
-INLINE int sum_lanes(__m128i v)
-{
-	v = _mm_add_epi32(v, _mm_shuffle_epi32(v, 0x4E));
-	return _mm_cvtsi128_si32(_mm_add_epi32(v, _mm_shuffle_epi32(v, 0xB1)));
-}
-
 INLINE void quant_block(struct kern_acts *a, const float *v, size_t block, int8_t *q, size_t step,
 			size_t at)
 {

@@ -63,6 +63,7 @@ static inline __m256i add_madd(__m256i acc, __m256i a, __m256i b)
 	return _mm256_add_epi32(acc, _mm256_madd_epi16(a, b));
 }
 
+#define KERN_COLUMN "base/kern_column_avx2.h"
 #include "base/kern_quant_x86.h"
 #include "base/kern_acts_x86.h"
 

@@ -9,6 +9,7 @@
 #define COLS 16		/* integer sums of a pass: half of the registers */
 #define QUERIES 8	/* of an attention pass: 8 x 2 sums */
 #define MIX_WIDE 2
+#define WIDE_COLUMN	/* two blocks of a row in one register */
 
 typedef __m512i vi;
 typedef __m512 vf;
@@ -52,6 +53,7 @@ static inline __m256i add_madd(__m256i acc, __m256i a, __m256i b)
 	return _mm256_dpwssd_epi32(acc, a, b);
 }
 
+#define KERN_COLUMN "base/kern_column_avx512.h"
 #include "base/kern_quant_x86.h"
 #include "base/kern_acts_x86.h"
 

@@ -1,8 +1,8 @@
 """llama.cpp through its C interface, whichever build of it: see README.md.
 
 The two parameter structs are passed by value and grow from version to version.
-We take them whole from their default functions and touch only the first
-member of the context's (n_ctx), so that no layout has to be known.
+We take them whole from their default functions and touch only the context's
+n_ctx, the first member (behind a seed in ik_llama.cpp), so that no layout has to be known.
 """
 import ctypes as C
 import glob
@@ -22,7 +22,8 @@ class Batch(C.Structure):
     _fields_ = [("n_tokens", C.c_int32), ("token", C.POINTER(C.c_int32)),
                 ("embd", C.POINTER(C.c_float)), ("pos", C.POINTER(C.c_int32)),
                 ("n_seq_id", C.POINTER(C.c_int32)),
-                ("seq_id", C.POINTER(C.POINTER(C.c_int32))), ("logits", C.POINTER(C.c_int8))]
+                ("seq_id", C.POINTER(C.POINTER(C.c_int32))), ("logits", C.POINTER(C.c_int8)),
+                ("ik", C.c_int32 * 3)]     # ik_llama.cpp's own; not read by others
 
 
 def _folder(package):
@@ -32,9 +33,10 @@ def _folder(package):
 
 def builds():
     """{name: path of the library} of what this environment has."""
-    found = {}
-    for name, package, pattern in (("xllamacpp", "xllamacpp", "*.so"),
-                                   ("llama-cpp-python", "llama_cpp", "lib/libllama.so")):
+    native = os.path.join(os.environ.get("RAGSTONE_PEERS", ""), "llama.cpp", "libllama.so")
+    found = {"llama.cpp": native} if os.path.exists(native) else {}
+    for name, package, pattern in (("ik_llama.cpp", "ik_llama_cpp", "lib/libllama.so"),
+                                   ("xllamacpp", "xllamacpp", "*.so")):
         folder = _folder(package)
         libs = glob.glob(os.path.join(folder, pattern)) if folder else []
         if libs:
@@ -62,13 +64,18 @@ class Llama:
         lib.llama_vocab_get_add_bos.restype = C.c_bool
         lib.llama_vocab_get_add_bos.argtypes = [C.c_void_p]
         lib.llama_vocab_bos.argtypes = [C.c_void_p]
-        lib.llama_free.argtypes = lib.llama_model_free.argtypes = [C.c_void_p]
+        self.free_model = getattr(lib, "llama_model_free", None) or lib.llama_free_model
+        lib.llama_free.argtypes = self.free_model.argtypes = [C.c_void_p]
         lib.llama_set_n_threads.argtypes = [C.c_void_p, C.c_int32, C.c_int32]
         lib.llama_tokenize.argtypes = [C.c_void_p, C.c_char_p, C.c_int32,
                                        C.POINTER(C.c_int32), C.c_int32, C.c_bool, C.c_bool]
-        lib.llama_get_memory.restype = C.c_void_p
-        lib.llama_get_memory.argtypes = [C.c_void_p]
-        lib.llama_memory_clear.argtypes = [C.c_void_p, C.c_bool]
+        self.ik = not hasattr(lib, "llama_get_memory")
+        if self.ik:
+            lib.llama_kv_cache_clear.argtypes = [C.c_void_p]
+        else:
+            lib.llama_get_memory.restype = C.c_void_p
+            lib.llama_get_memory.argtypes = [C.c_void_p]
+            lib.llama_memory_clear.argtypes = [C.c_void_p, C.c_bool]
         lib.llama_batch_init.restype = Batch
         lib.llama_decode.argtypes = [C.c_void_p, Batch]
         lib.llama_get_logits.restype = C.POINTER(C.c_float)
@@ -80,7 +87,7 @@ class Llama:
         if not self.model:
             sys.exit("llama.cpp cannot load " + model)
         params = lib.llama_context_default_params()
-        params.words[0] = n_ctx
+        params.words[self.ik] = n_ctx
         self.ctx = lib.llama_init_from_model(self.model, params)
         if not self.ctx:
             sys.exit("llama.cpp makes no context for " + model)
@@ -97,7 +104,7 @@ class Llama:
 
     def close(self):
         self.lib.llama_free(self.ctx)
-        self.lib.llama_model_free(self.model)
+        self.free_model(self.model)
 
     def tokenize(self, text):
         raw = text.encode("utf-8")
@@ -106,7 +113,10 @@ class Llama:
         return list(ids[:n])
 
     def clear(self):
-        self.lib.llama_memory_clear(self.lib.llama_get_memory(self.ctx), True)
+        if self.ik:
+            self.lib.llama_kv_cache_clear(self.ctx)
+        else:
+            self.lib.llama_memory_clear(self.lib.llama_get_memory(self.ctx), True)
         self.n_past = 0
 
     def decode(self, ids, every=False):

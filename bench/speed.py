@@ -80,6 +80,8 @@ def decoders(name, threads, args):
     n_ctx = args.prefill + args.decode
     sides = [Ours(path, threads, n_ctx)]
     for peer, lib in llama.builds().items():
+        if args.peer and peer not in args.peer:
+            continue
         sides.append(Llama(peer, lib, path, threads, n_ctx))
     ids = tokens(args.prefill, sides[0].n_vocab)
     label = "%s, %d thread%s, " % (name, threads, "s" * (threads > 1))
@@ -130,6 +132,7 @@ def main():
     ap.add_argument("--prefill", type=int, default=512)
     ap.add_argument("--decode", type=int, default=128)
     ap.add_argument("--chunks", type=int, default=1000)
+    ap.add_argument("--peer", action="append", help="a build of llama.cpp; may be repeated (all)")
     ap.add_argument("--rounds", type=int, default=5)
     args = ap.parse_args()
     print("what\twho\tmedian\tspread\tours / theirs")

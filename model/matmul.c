@@ -134,13 +134,18 @@ static void product(float *y, size_t ldy, const struct matmul *m, const struct t
 	}
 }
 
-/* Rows of a piece: many share the input's way through the cache; but there
- * should be enough pieces for threads to end together. */
+/* Rows of a piece.  One column: long runs, as memory likes them, but eight for each
+ * thread, so that they end together.  Otherwise a tile that shares the input's way
+ * through the cache. */
 static size_t piece_rows(const struct matmul *m, size_t total)
 {
-	size_t rows = KERN_TILE_MAX, least = m->n == 1 ? 32 : 16;
+	size_t threads = (size_t)par_threads(m->par), rows = KERN_TILE_MAX;
 
-	while (rows > least && total / rows < 12 * (size_t)par_threads(m->par))
+	if (m->n == 1) {
+		rows = total / (8 * threads) & ~(size_t)15;
+		return rows < 32 ? 32 : rows > block_floats(m) ? block_floats(m) : rows;
+	}
+	while (rows > 16 && total / rows < 12 * threads)
 		rows /= 2;
 	return rows;
 }

@@ -6,6 +6,7 @@
  *   RAGSTONE_CACHE     models and other things that can be fetched again
  *   RAGSTONE_MODEL     the generator's name or path
  *   RAGSTONE_EMBEDDER  the embedder's, for a new store
+ *   RAGSTONE_PRECISION "f32" or "int8": how it computes, for a new store
  *   RAGSTONE_EXTRACT   the program that reads untrusted files
  *   RAGSTONE_KERNELS   "ref", "avx2", "avx512": at most this level
  * A value set to nothing counts as not set.

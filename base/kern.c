@@ -52,15 +52,18 @@ static void fill(struct kern *k, enum kern_level level)
 	case KERN_REF:
 		kern_ref_fill(k);
 		kern_quant_ref_fill(k);
+		kern_int8_ref_fill(k);
 		break;
 #if defined(__x86_64__)
 	case KERN_AVX2:
 		kern_avx2_fill(k);
 		kern_quant_avx2_fill(k);
+		kern_int8_avx2_fill(k);
 		break;
 	case KERN_AVX512:
 		kern_avx512_fill(k);
 		kern_quant_avx512_fill(k);
+		kern_int8_avx512_fill(k);
 		break;
 #endif
 	default:

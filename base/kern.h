@@ -18,6 +18,7 @@
 #ifndef RAG_BASE_KERN_H
 #define RAG_BASE_KERN_H
 
+#include "base/kern_int8.h"
 #include "base/kern_quant.h"
 
 #include <stddef.h>
@@ -62,6 +63,30 @@ struct kern {
 			   const float *bias, size_t n, float eps);
 	void (*rms_norm)(float *y, const float *x, const float *gain, size_t n, float eps);
 
+	/* 8-bit layers (base/kern_int8.h): the same bits on every level.
+	 * pack8: w (n, k) with rows ldw apart, n <= KERN8_PANEL, to a panel; each
+	 * column times by[i] first (NULL: 1).
+	 * pack16: v (k, n), rows ldv apart: its columns are the outputs.
+	 * row8: n values, times by (n) (NULL: 1), to bytes; q has room for kern8_padded(n), the rest is 0.
+	 * gemm8: y (m, n) from x (m, k), rows ldy values and ldx bytes apart, ldx a
+	 * multiple of KERN8_PAD; row (m); bias (n), NULL: 0.
+	 * mix16: the same from 16 bits; row[i].zero is taken as 0, ldx in values.
+	 * exp16: p[i] = top 2^(s[i] - the largest), rounded; p as q above; their sum.
+	 * norm8: x = norm(x + add) gain + bias, in place; add NULL: 0.
+	 * gelu8: in place, off by less than 6e-5 (|x| + 1). */
+	void (*pack8)(struct kern8_panel *out, const float *w, size_t ldw, const float *by, size_t n,
+		      size_t k);
+	void (*pack16)(struct kern8_panel *out, const float *v, size_t ldv, size_t n, size_t k);
+	void (*row8)(uint8_t *q, struct kern8_row *row, const float *x, const float *by, size_t n);
+	void (*gemm8)(float *y, size_t ldy, const uint8_t *x, size_t ldx, const struct kern8_row *row,
+		      const struct kern8_panel *w, size_t m, size_t n, size_t k, const float *bias);
+	void (*mix16)(float *y, size_t ldy, const int16_t *x, size_t ldx, const struct kern8_row *row,
+		      const struct kern8_panel *v, size_t m, size_t n, size_t k);
+	int32_t (*exp16)(int16_t *p, const float *s, size_t n, int32_t top);
+	void (*norm8)(float *x, const float *add, const float *gain, const float *bias, size_t n,
+		      float eps);
+	void (*gelu8)(float *x, size_t n);
+
 	/* Quantised products (base/kern_quant.h): the same bits on every level.
 	 * quant: the columns of one group of a, from x (n, k), rows ldx apart.
 	 * qmul: y[c * ldy + r] = row r of w times column c, for n rows. */
@@ -99,5 +124,8 @@ void kern_avx512_fill(struct kern *k);
 void kern_quant_ref_fill(struct kern *k);
 void kern_quant_avx2_fill(struct kern *k);
 void kern_quant_avx512_fill(struct kern *k);
+void kern_int8_ref_fill(struct kern *k);
+void kern_int8_avx2_fill(struct kern *k);
+void kern_int8_avx512_fill(struct kern *k);
 
 #endif

@@ -9,7 +9,7 @@ AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; builddir='$(builddir)'; export srcdir
 LDADD = libcore.la
 
 unit_tests = tests/unit/base-t tests/unit/json-t
-unit_tests += tests/kern/float-t tests/kern/quant-t tests/unit/decoder-t tests/unit/logits-t
+unit_tests += tests/kern/float-t tests/kern/int8-t tests/kern/quant-t tests/unit/decoder-t tests/unit/logits-t
 unit_tests += tests/unit/sample-t tests/unit/evidence-t tests/unit/template-t tests/unit/prompt-t tests/unit/lookup-t tests/unit/answer-t
 unit_tests += tests/unit/utf8-t tests/unit/regex-t tests/unit/text-t tests/unit/tok-t \
 	tests/unit/tokfile-t

@@ -15,22 +15,28 @@
 #include "model/encoder.h"
 #include "model/tok.h"
 
-/* Tokens of a batch, but for a longer sequence: enough that a layer's weights
- * are packed for many rows, and a tenth of a second of two cores, between
- * two looks at the progress callback. */
-#define BATCH_TOKENS 1536
+/* Tokens of a batch, but for a longer sequence: between two looks at the
+ * progress callback.  In f32 a layer's weights are packed for many rows; in
+ * int8 threads wait for each other at a batch's end, so it is longer. */
+static const size_t batch_tokens[ENCODER_PRECISIONS] = { [ENCODER_F32] = 1536, [ENCODER_INT8] = 8192 };
+
+/* Changes with the arithmetic of int8 vectors: those of other numbers are not to be compared. */
+#define INT8_VERSION "int8 1"
 
 enum pooling { POOL_MEAN, POOL_CLS };
 
 struct embed {
 	struct encoder *encoder;	/* owned, as all below */
-	struct encoder_run *run;
+	struct encoder_run *run;	/* NULL before the first text */
+	const struct kern *kern;
+	struct par *par;		/* borrowed */
+	enum encoder_precision precision;
 	struct tok *tok;
 	char *name;
 	char *prefix;			/* of a query; "" for most models */
 	enum pooling pooling;
 	size_t max_tokens;
-	uint8_t fingerprint[HASH_LEN];
+	uint8_t fingerprint[ENCODER_PRECISIONS][HASH_LEN];
 
 	struct tok_ids one;		/* the text in hand */
 	int32_t *ids;			/* (room) of the batch, one text behind the other */
@@ -148,7 +154,7 @@ static int hash_file(struct hash_state *h, const char *dir, const char *name)
 static int take_fingerprint(struct embed *e, const char *dir)
 {
 	static const char *const files[] = { "vocab.txt", "tokenizer.json", "tokenizer_config.json" };
-	struct hash_state h;
+	struct hash_state h, int8;
 	unsigned char pooling = (unsigned char)e->pooling;
 
 	hash_begin(&h);
@@ -161,7 +167,10 @@ static int take_fingerprint(struct embed *e, const char *dir)
 			return rc;
 	}
 	err_clear();
-	hash_end(e->fingerprint, &h);
+	int8 = h;
+	hash_add(&int8, INT8_VERSION, sizeof(INT8_VERSION));
+	hash_end(e->fingerprint[ENCODER_F32], &h);
+	hash_end(e->fingerprint[ENCODER_INT8], &int8);
 	return RAG_OK;
 }
 
@@ -176,15 +185,17 @@ static char *last_part(const char *path)
 	return mem_strndup(path + begin, end - begin);
 }
 
-int embed_open(struct embed **out, const char *path, struct par *par)
+int embed_open(struct embed **out, const char *path, enum encoder_precision precision, struct par *par)
 {
 	struct embed *e = mem_calloc(1, sizeof(*e));
 	int rc;
 
 	if (!e)
 		return RAG_ENOMEM;
+	e->kern = kern_get();
+	e->par = par;
+	e->precision = precision;
 	if ((rc = encoder_open(&e->encoder, path)) ||
-	    (rc = encoder_run_new(&e->run, e->encoder, kern_get(), par)) ||
 	    (rc = tok_open_dir(&e->tok, path)) ||
 	    (rc = read_modules(path)) ||
 	    (rc = read_pooling(e, path)) ||
@@ -199,7 +210,9 @@ int embed_open(struct embed **out, const char *path, struct par *par)
 	if ((rc = take_fingerprint(e, path)))
 		goto fail;
 	e->name = last_part(path);
-	e->room = e->max_tokens > BATCH_TOKENS ? e->max_tokens : BATCH_TOKENS;
+	e->room = e->max_tokens;
+	for (size_t i = 0; i < ENCODER_PRECISIONS; i++)
+		e->room = e->room > batch_tokens[i] ? e->room : batch_tokens[i];
 	e->ids = mem_calloc(e->room, sizeof(*e->ids));
 	e->offset = mem_calloc(e->room + 1, sizeof(*e->offset));
 	if (!e->name || !e->ids || !e->offset) {
@@ -250,7 +263,51 @@ const char *embed_name(const struct embed *e)
 
 const uint8_t *embed_fingerprint(const struct embed *e)
 {
-	return e->fingerprint;
+	return e->fingerprint[e->precision];
+}
+
+enum encoder_precision embed_precision(const struct embed *e)
+{
+	return e->precision;
+}
+
+bool embed_precision_of(enum encoder_precision *out, const struct embed *e,
+			const uint8_t fingerprint[HASH_LEN])
+{
+	for (int i = 0; i < ENCODER_PRECISIONS; i++) {
+		if (!memcmp(e->fingerprint[i], fingerprint, HASH_LEN)) {
+			*out = (enum encoder_precision)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+void embed_set_precision(struct embed *e, enum encoder_precision precision)
+{
+	if (e->precision == precision)
+		return;
+	encoder_run_free(e->run);
+	e->run = NULL;
+	e->precision = precision;
+}
+
+const char *embed_precision_name(enum encoder_precision precision)
+{
+	return precision == ENCODER_F32 ? "f32" : "int8";
+}
+
+int embed_precision_parse(enum encoder_precision *out, const char *name)
+{
+	*out = EMBED_PRECISION;
+	for (int i = 0; name && i <= ENCODER_PRECISIONS; i++) {
+		if (i == ENCODER_PRECISIONS)
+			return err_set(RAG_EINVAL, "unknown precision '%.64s' (f32, int8)", name);
+		*out = (enum encoder_precision)i;
+		if (!strcmp(name, embed_precision_name(*out)))
+			break;
+	}
+	return RAG_OK;
 }
 
 /* out: (dim) the unit vector of the n token vectors at x. */
@@ -280,8 +337,12 @@ static int pool(float *out, const struct embed *e, const float *x, size_t n)
 static int flush(float *out, struct embed *e)
 {
 	const float *x;
-	int rc = encoder_eval(&x, e->run, e->ids, e->offset, e->n);
+	int rc = RAG_OK;
 
+	if (!e->run)
+		rc = encoder_run_new(&e->run, e->encoder, e->precision, e->kern, e->par);
+	if (!rc)
+		rc = encoder_eval(&x, e->run, e->ids, e->offset, e->n);
 	for (size_t i = 0; i < e->n && !rc; i++)
 		rc = pool(out + i * embed_dim(e), e, x + e->offset[i] * embed_dim(e),
 			  e->offset[i + 1] - e->offset[i]);
@@ -321,7 +382,7 @@ static int encode(struct embed *e, const char *prefix, const struct embed_text *
 int embed_texts(float *out, struct embed *e, const struct embed_text *texts, size_t n,
 		int truncate, size_t *truncated, const struct progress *p)
 {
-	size_t done = 0, n_cut = 0;
+	size_t done = 0, n_cut = 0, most = batch_tokens[e->precision];
 	int rc = RAG_OK;
 
 	e->n = 0;
@@ -337,7 +398,7 @@ int embed_texts(float *out, struct embed *e, const struct embed_text *texts, siz
 			return err_set(RAG_ELIMIT, "text %zu is longer than the %zu tokens that '%s' takes",
 				       i + 1, e->max_tokens, e->name);
 		n_cut += cut;
-		if (e->offset[e->n] + e->one.len > e->room) {
+		if (e->n && e->offset[e->n] + e->one.len > most) {
 			rc = progress_tick(p, "embed", NULL, done, n);
 			if (!rc)
 				rc = flush(out + done * embed_dim(e), e);

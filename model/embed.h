@@ -3,7 +3,9 @@
  *
  * Sequences are run in ragged batches without padding.  The same text gives
  * the same bits for any batch, any position in it and any number of threads:
- * every sum has an order that depends on the sequence alone.
+ * every sum has an order that depends on the sequence alone.  In int8 the
+ * kernel level makes no difference either.  Vectors of int8 and of f32 have
+ * different fingerprints: never compare one with the other.
  * One thread at a time per object (it owns scratch memory and uses the pool
  * given); open two to embed from two threads.
  */
@@ -13,7 +15,9 @@
 #include "base/hash.h"
 #include "base/par.h"
 #include "base/progress.h"
+#include "model/encoder.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct embed;
@@ -24,18 +28,29 @@ struct embed_text {
 	size_t len;
 };
 
+#define EMBED_PRECISION ENCODER_INT8	/* by default */
+
 /* path: a model's directory (config.json, model.safetensors, tokenizer).
  * RAG_EUNSUP names an architecture that is no encoder ("not an embedding
  * model: 'llama'").  The caller owns *out; par is borrowed, may be NULL. */
-int embed_open(struct embed **out, const char *path, struct par *par);
+int embed_open(struct embed **out, const char *path, enum encoder_precision precision, struct par *par);
 void embed_close(struct embed *e);
 
 size_t embed_dim(const struct embed *e);
 size_t embed_max_tokens(const struct embed *e);	/* of one sequence, [CLS] and [SEP] counted: 256 for MiniLM */
 const struct tok *embed_tok(const struct embed *e);
 const char *embed_name(const struct embed *e);	/* the directory's last part */
-/* Names weights, tokenizer and pooling: vectors of equal fingerprints may be compared. */
+/* Names weights, tokenizer, pooling and precision: vectors of equal fingerprints may be compared. */
 const uint8_t *embed_fingerprint(const struct embed *e);	/* HASH_LEN bytes */
+
+enum encoder_precision embed_precision(const struct embed *e);
+/* The precision that makes vectors of this fingerprint; false: none does. */
+bool embed_precision_of(enum encoder_precision *out, const struct embed *e,
+			const uint8_t fingerprint[HASH_LEN]);
+void embed_set_precision(struct embed *e, enum encoder_precision precision);
+const char *embed_precision_name(enum encoder_precision precision);	/* "f32", "int8" */
+/* By its name; NULL: EMBED_PRECISION.  RAG_EINVAL when there is none such. */
+int embed_precision_parse(enum encoder_precision *out, const char *name);
 
 /* out: (n, dim) unit vectors.  A text beyond embed_max_tokens() is an error
  * (RAG_ELIMIT) unless truncate: nothing is cut off unseen.  *truncated (may

@@ -6,14 +6,21 @@
  * feed-forward net, each added to its input and normalised (post-norm).
  *
  * A batch is ragged: the tokens of all sequences stand one behind the other
- * without padding.  Linear layers see one (tokens, hidden) matrix, cut into
- * pieces of KERN_PANEL outputs by some hundred rows; attention is a piece per
+ * without padding.
+ * ENCODER_F32: linear layers see one (tokens, hidden) matrix, cut into pieces
+ * of KERN_PANEL outputs by some hundred rows; attention is a piece per
  * sequence and head.  A piece packs its panel of weights itself, straight
- * from the mapped file: opening costs nothing, however large the model.
+ * from the mapped file.
+ * ENCODER_INT8: linear layers and attention's products in 8-bit integers
+ * (base/kern_int8.h), weights packed by the first eval (a quarter of the
+ * file's bytes).  A thread takes some whole sequences through all layers, so
+ * that its work stays in its cache and threads meet only at the end; a batch
+ * too small for that is shared out step by step.
  *
  * Invariant: a sequence's vectors depend on its tokens alone, to the bit:
  * every sum is over the width of a layer or the length of the sequence, in
- * an order that neither batch nor threads change (base/kern.h).
+ * an order that neither batch nor threads change; in ENCODER_INT8 nor does
+ * the kernel level.
  */
 #ifndef RAG_MODEL_ENCODER_H
 #define RAG_MODEL_ENCODER_H
@@ -23,6 +30,12 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+enum encoder_precision {
+	ENCODER_F32,
+	ENCODER_INT8,
+	ENCODER_PRECISIONS
+};
 
 struct encoder;		/* weights, mapped; immutable: share it */
 struct encoder_run;	/* scratch memory; one thread at a time */
@@ -46,8 +59,8 @@ const struct encoder_shape *encoder_shape(const struct encoder *e);
 void encoder_hash(struct hash_state *h, const struct encoder *e);
 
 /* e, k and par are borrowed; par may be NULL. */
-int encoder_run_new(struct encoder_run **out, const struct encoder *e, const struct kern *k,
-		    struct par *par);
+int encoder_run_new(struct encoder_run **out, const struct encoder *e, enum encoder_precision precision,
+		    const struct kern *k, struct par *par);
 void encoder_run_free(struct encoder_run *r);	/* NULL is allowed */
 /* n sequences, the i-th being ids[offset[i]] .. ids[offset[i + 1] - 1], none
  * empty or longer than shape.positions, each id below shape.vocab.

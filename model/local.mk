@@ -5,7 +5,7 @@ libcore_la_SOURCES += \
 	model/weights.c model/weights.h \
 	model/blas.c model/blas.h \
 	model/embed.c model/embed.h \
-	model/encoder.c model/encoder.h \
+	model/encoder.c model/encoder.h model/encoder_impl.h model/encoder_f32.c model/encoder_int8.c \
 	model/gguf.c model/gguf.h \
 	model/quant.c \
 	model/safetensors.c model/safetensors.h \

@@ -21,7 +21,7 @@ struct answerer;
 
 struct rag {
 	char *store_dir;		/* owned */
-	char *embedder, *generator, *models;	/* owned, NULL: by default */
+	char *embedder, *precision, *generator, *models;	/* owned, NULL: by default */
 	int n_threads;
 	struct store *store;		/* NULL: models alone */
 	struct par *par;		/* the rest is opened when first needed */

@@ -120,14 +120,17 @@ int rag_need_par(struct rag *r)
 
 static int open_embed(struct rag *r, const char *name)
 {
+	enum encoder_precision precision;
 	struct buf path = BUF_INIT;
 	int rc;
 
-	rc = rag_need_par(r);
+	rc = embed_precision_parse(&precision, r->precision ? r->precision : conf_env("RAGSTONE_PRECISION"));
+	if (!rc)
+		rc = rag_need_par(r);
 	if (!rc)
 		rc = conf_model(&path, name, r->models);
 	if (!rc)
-		rc = embed_open(&r->embed, buf_str(&path), r->par);
+		rc = embed_open(&r->embed, buf_str(&path), precision, r->par);
 	buf_release(&path);
 	return rc;
 }
@@ -185,6 +188,20 @@ static int mismatch(struct rag *r, const struct embed *embed)
 	return rc;
 }
 
+/* The store's vectors say in which precision they were made, unless the caller insists on one. */
+static int match_precision(struct rag *r, const struct store_generation *g)
+{
+	enum encoder_precision made;
+
+	if (!g->dim || !embed_precision_of(&made, r->embed, g->fingerprint))
+		return RAG_OK;
+	if (r->precision && made != embed_precision(r->embed))
+		return err_set(RAG_EMISMATCH, "the store's vectors are %s, not %s",
+			       embed_precision_name(made), embed_precision_name(embed_precision(r->embed)));
+	embed_set_precision(r->embed, made);
+	return RAG_OK;
+}
+
 int rag_need_embed(struct rag *r, bool for_store)
 {
 	struct buf name = BUF_INIT;
@@ -197,6 +214,8 @@ int rag_need_embed(struct rag *r, bool for_store)
 		rc = mismatch(r, NULL);
 	if (!rc && !r->embed)
 		rc = open_embed(r, buf_str(&name));
+	if (!rc && for_store)
+		rc = match_precision(r, &g);
 	if (!rc && for_store && g.dim && memcmp(g.fingerprint, embed_fingerprint(r->embed), HASH_LEN))
 		rc = mismatch(r, r->embed);
 	buf_release(&name);
@@ -277,8 +296,8 @@ static int keep(char **slot, const char *s)
 	return *slot ? RAG_OK : RAG_ENOMEM;
 }
 
-/* A new store is told its embedder when the caller names one, so that a wrong
- * name is found now and not after the first file. */
+/* A new store is told its embedder when the caller names one or its
+ * precision, so that a wrong name is found now and not after the first file. */
 static int adopt_embedder(struct rag *r)
 {
 	struct store_generation g;
@@ -348,14 +367,16 @@ int rag_open(struct rag **out, const struct rag_opts *opts)
 	r->read_only = o.read_only;
 	rc = keep(&r->embedder, o.embedder);
 	if (!rc)
+		rc = keep(&r->precision, o.precision);
+	if (!rc)
 		rc = keep(&r->generator, o.generator);
 	if (!rc)
 		rc = keep(&r->models, o.models);
-	if (!rc && make && o.embedder)
+	if (!rc && make && (o.embedder || o.precision))
 		rc = rag_need_embed(r, false);
 	if (!rc)
 		rc = open_store(r, o.store, make);
-	if (!rc && r->store && make && o.embedder)
+	if (!rc && r->store && make && (o.embedder || o.precision))
 		rc = adopt_embedder(r);
 	if (rc) {
 		rag_close(r);
@@ -375,6 +396,7 @@ void rag_close(struct rag *r)
 	store_close(r->store);
 	mem_free(r->store_dir);
 	mem_free(r->embedder);
+	mem_free(r->precision);
 	mem_free(r->generator);
 	mem_free(r->models);
 	mem_free(r);

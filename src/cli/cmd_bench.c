@@ -4,8 +4,11 @@
 
 #include "base/conf.h"
 #include "base/err.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/par.h"
+#include "base/utf8.h"
+#include "ingest/chunk.h"
 #include "model/decoder.h"
 #include "model/embed.h"
 #include "model/tok.h"
@@ -18,16 +21,19 @@
 
 #define REPEAT_MAX 64
 #define COUNTS_MAX 8		/* of -p and of -n */
+#define QUERIES 50		/* of a round: one takes no time */
 #define START_PROMPT 100	/* tokens: a question without passages */
 
 struct args {
-	const char *model;
+	const char *model, *precision;
 	struct str_list p, n;
 	int repeat;
 };
 
 static const struct opt opts[] = {
 	{ 'm', "model", "MODEL", OPT_STR, offsetof(struct args, model), "the model to measure" },
+	{ 0, "precision", "NAME", OPT_STR, offsetof(struct args, precision),
+	  "of an embedder: int8 or f32 (int8)" },
 	{ 'p', NULL, "N,...", OPT_LIST, offsetof(struct args, p), "tokens of the prefill (512); 0: none" },
 	{ 'n', NULL, "N,...", OPT_LIST, offsetof(struct args, n), "tokens decoded (128); 0: none" },
 	{ 'r', "repeat", "N", OPT_INT, offsetof(struct args, repeat), "runs, the median counts (5)" },
@@ -225,79 +231,89 @@ static int bench_model(struct cli *c, const struct args *a, size_t repeat)
 
 /* ---- an embedder ---- */
 
-struct texts {
-	struct embed_text *v;
-	size_t n, cap;
-};
-
-static int add_text(void *arg, const char *line, size_t len)
+/* The texts as ingest makes and embeds them. */
+static int cut(struct embed_text **out, size_t *n, const struct buf *text, const struct embed *e)
 {
-	struct texts *t = arg;
+	struct chunk_opts o = { embed_tok(e), embed_max_tokens(e), "", NULL };
+	struct chunks chunks = { 0 };
+	int rc = chunk_text(&chunks, buf_str(text), text->len, NULL, 0, &o);
 
-	if (!len)
-		return 0;
-	if (t->n == t->cap) {
-		size_t cap = t->cap ? 2 * t->cap : 256;
-		struct embed_text *v = mem_realloc(t->v, cap, sizeof(*v));
-
-		if (!v)
-			return cli_fail(RAG_ENOMEM);
-		t->v = v;
-		t->cap = cap;
-	}
-	t->v[t->n].s = mem_strndup(line, len);
-	t->v[t->n].len = len;
-	return t->v[t->n++].s ? 0 : cli_fail(RAG_ENOMEM);
+	*n = chunks.n;
+	*out = mem_calloc(chunks.n, sizeof(**out));
+	if (!rc && !*out)
+		rc = RAG_ENOMEM;
+	for (size_t i = 0; !rc && i < chunks.n; i++)
+		(*out)[i] = (struct embed_text){ text->data + chunks.v[i].start,
+						 chunks.v[i].end - chunks.v[i].start };
+	chunks_release(&chunks);
+	return rc;
 }
 
-static int embed_runs(struct embed *e, const struct texts *t, size_t repeat, float *out)
+static int embed_rounds(struct embed *e, const struct embed_text *t, size_t n, size_t repeat, float *out)
 {
-	double batch[REPEAT_MAX], query[REPEAT_MAX], start;
-	size_t cut;
-	int rc;
+	static const char question[] = "when did the normans settle in normandy";	/* 10 tokens */
+	double batch[REPEAT_MAX], query[REPEAT_MAX * QUERIES], start;
+	int rc = embed_query(out, e, question, sizeof(question) - 1);
 
-	for (size_t k = 0; k < repeat; k++) {
+	for (size_t k = 0; !rc && k < repeat; k++) {
 		start = now();
-		rc = embed_texts(out, e, t->v, t->n, 1, &cut, NULL);
+		rc = embed_texts(out, e, t, n, 0, NULL, NULL);
 		batch[k] = now() - start;
-		if (rc)
-			return rc;
-		start = now();
-		rc = embed_query(out, e, "when did the normans settle in normandy", 39);
-		query[k] = now() - start;
-		if (rc)
-			return rc;
+		for (size_t i = 0; !rc && i < QUERIES; i++) {
+			start = now();
+			rc = embed_query(out, e, question, sizeof(question) - 1);
+			query[k * QUERIES + i] = now() - start;
+		}
 	}
-	printf("embed %.2f chunks/s\n", (double)t->n / median(batch, repeat));
-	printf("query %.3f ms\n", median(query, repeat) * 1e3);
+	if (rc)
+		return rc;
+	printf("embed %.2f chunks/s\n", (double)n / median(batch, repeat));
+	printf("query %.3f ms\n", median(query, repeat * QUERIES) * 1e3);
 	return RAG_OK;
+}
+
+static int embed_file(struct embed *e, const char *file, size_t repeat)
+{
+	struct buf text = BUF_INIT;
+	struct embed_text *t = NULL;
+	struct map m = { NULL, 0 };
+	float *out = NULL;
+	size_t n = 0;
+	int rc = map_open(&m, file);
+
+	if (!rc)
+		rc = utf8_repair(&text, (const char *)m.data, m.len, NULL);
+	if (!rc)
+		rc = cut(&t, &n, &text, e);
+	if (!rc && !n)
+		rc = err_set(RAG_EINVAL, "no text in '%s'", file);
+	if (!rc) {
+		out = mem_realloc(NULL, n * embed_dim(e), sizeof(*out));
+		rc = out ? embed_rounds(e, t, n, repeat, out) : RAG_ENOMEM;
+	}
+	mem_free(out);
+	mem_free(t);
+	buf_release(&text);
+	map_close(&m);
+	return rc;
 }
 
 static int bench_embed(struct cli *c, const struct args *a, size_t repeat, const char *file)
 {
+	enum encoder_precision precision;
 	struct buf path = BUF_INIT;
-	struct texts t = { 0 };
 	struct embed *e = NULL;
 	struct par *par = NULL;
-	float *out = NULL;
-	int rc = cli_each_line(file, add_text, &t) ? RAG_EIO : RAG_OK;
+	int rc = embed_precision_parse(&precision, a->precision);
 
-	if (!rc && !t.n)
-		rc = err_set(RAG_EINVAL, "no lines in '%s'", file);
 	if (!rc)
 		rc = conf_model(&path, a->model ? a->model : CONF_EMBEDDER, c->models);
 	if (!rc)
 		rc = par_new(&par, c->threads);
 	if (!rc)
-		rc = embed_open(&e, buf_str(&path), par);
-	if (!rc) {
-		out = mem_realloc(NULL, t.n * embed_dim(e), sizeof(*out));
-		rc = out ? embed_runs(e, &t, repeat, out) : RAG_ENOMEM;
-	}
-	for (size_t i = 0; i < t.n; i++)
-		mem_free((char *)t.v[i].s);
-	mem_free(t.v);
-	mem_free(out);
+		rc = embed_open(&e, buf_str(&path), precision, par);
+	if (!rc)
+		rc = embed_file(e, file, repeat);
 	embed_close(e);
 	par_free(par);
 	buf_release(&path);
@@ -325,6 +341,6 @@ const struct command cmd_bench = {
 	"Prints lines of `name value unit`, medians: of a generator prefill_512 and decode_128 in\n"
 	"tokens/s, both from an empty cache, start (from the file to the first token behind a\n"
 	"prompt of 100) in ms, and memory, the largest resident set, in MB; of an embedder embed in\n"
-	"chunks/s, a line of FILE being a chunk, and query in ms.",
+	"chunks/s, FILE being cut as ingest cuts it, and query (10 tokens) in ms.",
 	opts, N_OPTS(opts), sizeof(struct args), 1, 2, run,
 };

@@ -9,13 +9,15 @@
 #include <stdlib.h>
 
 struct args {
-	const char *model;
+	const char *model, *precision;
 	size_t batch;
 };
 
 static const struct opt opts[] = {
 	{ 'm', "model", "MODEL", OPT_STR, offsetof(struct args, model),
 	  "the model that embeds (all-minilm-l6-v2)" },
+	{ 0, "precision", "NAME", OPT_STR, offsetof(struct args, precision),
+	  "how it computes: int8 or f32 (int8)" },
 	{ 0, "batch", "N", OPT_SIZE, offsetof(struct args, batch),
 	  "lines embedded at once (64); the result does not depend on it" },
 };
@@ -74,6 +76,7 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 	int code;
 
 	o.embedder = a->model;
+	o.precision = a->precision;
 	code = cli_open_models(&l.r, c, &o);
 	if (code)
 		return code;

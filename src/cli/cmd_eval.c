@@ -12,12 +12,14 @@
 #include <string.h>
 
 struct args {
-	const char *model;
+	const char *model, *precision;
 };
 
 static const struct opt opts[] = {
 	{ 'm', "model", "MODEL", OPT_STR, offsetof(struct args, model),
 	  "the model that embeds (all-minilm-l6-v2)" },
+	{ 0, "precision", "NAME", OPT_STR, offsetof(struct args, precision),
+	  "how it computes: int8 or f32 (int8)" },
 };
 
 static int tick(void *arg, const struct progress_at *at)
@@ -48,6 +50,7 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 	struct retrieval_opts o = RETRIEVAL_OPTS_INIT;
 	struct retrieval_result r;
 	struct buf path = BUF_INIT;
+	enum encoder_precision precision;
 	struct embed *e = NULL;
 	struct par *par = NULL;
 	double sum = 0;
@@ -56,11 +59,13 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 	if (strcmp(argv[0], "retrieval"))
 		return cli_usage("usage: ragstone eval retrieval DIR...");
 	cli_watch_interrupt(NULL);
-	rc = conf_model(&path, a->model ? a->model : CONF_EMBEDDER, c->models);
+	rc = embed_precision_parse(&precision, a->precision);
+	if (!rc)
+		rc = conf_model(&path, a->model ? a->model : CONF_EMBEDDER, c->models);
 	if (!rc)
 		rc = par_new(&par, c->threads);
 	if (!rc)
-		rc = embed_open(&e, buf_str(&path), par);
+		rc = embed_open(&e, buf_str(&path), precision, par);
 	o.keep = c->store;
 	o.par = par;
 	o.progress = &progress;

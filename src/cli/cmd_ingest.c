@@ -9,7 +9,7 @@
 #include <time.h>
 
 struct args {
-	const char *embedder, *labels, *type, *uri;
+	const char *embedder, *precision, *labels, *type, *uri;
 	struct str_list include, exclude;
 	int dry_run, force, allow_private, keep_missing, verbose;
 	uint64_t max_bytes;
@@ -40,6 +40,8 @@ static const struct opt opts[] = {
 	  "largest source (256M)" },
 	{ 0, "embedder", "MODEL", OPT_STR, offsetof(struct args, embedder),
 	  "for a new store: the model that embeds" },
+	{ 0, "precision", "NAME", OPT_STR, offsetof(struct args, precision),
+	  "for a new store: how it computes, int8 or f32 (int8)" },
 };
 
 struct report {
@@ -172,6 +174,7 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 		return cli_usage("--uri and --type are for '-', standard input");
 	o.create = 1;
 	o.embedder = a->embedder;
+	o.precision = a->precision;
 	code = cli_open(&r, c, &o);
 	if (code)
 		return code;

@@ -4,12 +4,14 @@
 #include <stdio.h>
 
 struct args {
-	const char *embedder;
+	const char *embedder, *precision;
 };
 
 static const struct opt opts[] = {
 	{ 0, "embedder", "MODEL", OPT_STR, offsetof(struct args, embedder),
 	  "the model that embeds (all-minilm-l6-v2)" },
+	{ 0, "precision", "NAME", OPT_STR, offsetof(struct args, precision),
+	  "how it computes: int8 or f32 (int8)" },
 };
 
 static int run(struct cli *c, const void *v, int argc, char **argv)
@@ -24,6 +26,7 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 	(void)argv;
 	o.create = 1;
 	o.embedder = a->embedder;
+	o.precision = a->precision;
 	rc = cli_open(&r, c, &o);
 	if (rc)
 		return rc;
@@ -43,6 +46,6 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 const struct command cmd_init = {
 	"init", "", "make a store",
 	"The first 'ragstone ingest' does this by itself; init is for choosing another\n"
-	"embedder first.  A store that is there already is left as it is.",
+	"embedder or precision first.  A store that is there already is left as it is.",
 	opts, N_OPTS(opts), sizeof(struct args), 0, 0, run,
 };

@@ -120,4 +120,24 @@ is "$code" 2 "an embedder is no generator"
 run "$rag" embed --model smollm2-135m-instruct "$docs/amazon.txt"
 is "$code" 2 "a generator is no embedder"
 
+# A store keeps to its precision; the environment speaks for new ones alone.
+exact=$work/exact
+run "$rag" -s "$exact" ingest --precision f32 "$docs/normans.md"
+is "$code" 0 "a store in f32"
+run "$rag" -s "$exact" search --json -k 1 "where do the Normans come from"
+first=$out
+RAGSTONE_PRECISION=int8 run "$rag" -s "$exact" search --json -k 1 "where do the Normans come from"
+is "$out" "$first" "is searched in f32 whatever new ones would be"
+run "$rag" -s "$exact" ingest --precision int8 "$docs/amazon.txt"
+is "$code" 2 "and takes nothing else"
+like "$err" "the store's vectors are f32, not int8" "which is said"
+run "$rag" -s "$work/other" init --precision half
+is "$code" 2 "an unknown precision exits 2"
+like "$err" "unknown precision 'half'" "and is named"
+ok "and leaves no store" test ! -e "$work/other"
+stdin=$work/in run "$rag" embed --precision f32 -
+first=$out
+stdin=$work/in run "$rag" embed -
+ok "int8 is the default of embed" test "$out" != "$first"
+
 tap_done

@@ -13,7 +13,7 @@
 /*
  * Gives a comparison written in another language our embedder's vectors.
  *
- *	embed MODEL THREADS
+ *	embed MODEL THREADS [PRECISION]
  *
  * First the dimension goes to stdout.  A request on stdin is n and n texts,
  * each its length and its bytes; they are one call of embed_texts(), cut where
@@ -72,15 +72,17 @@ static int serve(struct embed *e)
 int main(int argc, char **argv)
 {
 	struct embed *e;
+	enum encoder_precision precision;
 	struct par *par;
 	uint32_t dim;
 	int rc;
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: embed MODEL THREADS\n");
+	if (argc != 3 && argc != 4) {
+		fprintf(stderr, "usage: embed MODEL THREADS [PRECISION]\n");
 		return 2;
 	}
-	if (par_new(&par, atoi(argv[2])) || embed_open(&e, argv[1], par))
+	if (embed_precision_parse(&precision, argv[3]) || par_new(&par, atoi(argv[2])) ||
+	    embed_open(&e, argv[1], precision, par))
 		return fail();
 	dim = (uint32_t)embed_dim(e);
 	rc = put(&dim, sizeof(dim), 1) ? serve(e) : 1;

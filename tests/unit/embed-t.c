@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 static char dir[] = "embed-t.XXXXXX";
+static enum encoder_precision precision = ENCODER_F32;	/* of what is opened */
 
 /* ---- a model's directory -------------------------------------------------- */
 
@@ -68,7 +69,7 @@ static void pooling(const char *text)
 static int try_open(const char *path)
 {
 	struct embed *e = NULL;
-	int rc = embed_open(&e, path, NULL);
+	int rc = embed_open(&e, path, precision, NULL);
 
 	if (!rc) {
 		float v[TB_HIDDEN];
@@ -223,7 +224,7 @@ static struct embed *open_or_bail(const char *path, struct par *par)
 {
 	struct embed *e = NULL;
 
-	if (embed_open(&e, path, par)) {
+	if (embed_open(&e, path, precision, par)) {
 		printf("Bail out! %s\n", err_msg());
 		exit(1);
 	}
@@ -308,8 +309,8 @@ static void test_blas(void)
 	for (int i = 0; i < 60; i++)
 		ids[i] = i * 7 % TB_VOCAB;
 	make(&(struct tiny_bert){ 0 });
-	ok(!encoder_open(&e, dir) && !encoder_run_new(&fast, e, kern_get(), NULL) &&
-	   !encoder_run_new(&slow, e, &twin, NULL) && !encoder_eval(&x, fast, ids, offset, 3) &&
+	ok(!encoder_open(&e, dir) && !encoder_run_new(&fast, e, ENCODER_F32, kern_get(), NULL) &&
+	   !encoder_run_new(&slow, e, ENCODER_F32, &twin, NULL) && !encoder_eval(&x, fast, ids, offset, 3) &&
 	   !encoder_eval(&y, slow, ids, offset, 3), "the encoder runs on our kernels and on OpenBLAS");
 	for (size_t i = 0; i < 60 * TB_HIDDEN; i++)
 		worst = fmax(worst, fabs(x[i] - y[i]));
@@ -362,6 +363,79 @@ static void test_same_bits(void)
 		kern_select((enum kern_level)level);
 		test_bits(dir, kern_get()->name, 400);
 	}
+	clean();
+}
+
+/* ---- int8 -------------------------------------------------------------------- */
+
+static float cosine(const float *a, const float *b, size_t n)
+{
+	float sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += a[i] * b[i];
+	return sum;
+}
+
+/* Vectors of n texts in f32 and in int8, the latter with any level and number of threads. */
+static void test_int8(const char *path, const char *name, const struct embed_text *t, size_t n,
+		      float least)
+{
+	struct embed *e = open_or_bail(path, NULL);
+	size_t dim = embed_dim(e), bytes = n * dim * sizeof(float);
+	float *exact = mem_alloc(bytes), *want = mem_alloc(bytes), *got = mem_alloc(bytes), worst = 1;
+	bool good = exact && want && got && !embed_texts(exact, e, t, n, 1, NULL, NULL), same = true;
+
+	embed_close(e);
+	precision = ENCODER_INT8;
+	for (int level = (int)kern_best(); level >= 0; level--) {
+		struct par *par = NULL;
+
+		kern_select((enum kern_level)level);
+		par_new(&par, level + 1);
+		e = open_or_bail(path, par);
+		good = good && !embed_texts(level == (int)kern_best() ? want : got, e, t, n, 1, NULL, NULL);
+		same = same && (level == (int)kern_best() || !memcmp(want, got, bytes));
+		embed_close(e);
+		par_free(par);
+	}
+	kern_select(kern_best());
+	precision = ENCODER_F32;
+	for (size_t i = 0; i < n && good; i++)
+		worst = fminf(worst, cosine(exact + i * dim, want + i * dim, dim));
+	ok(good && worst >= least, "%s in int8: cosine at least %.5f", name, (double)worst);
+	ok(good && same, "%s in int8: the same bits on every level", name);
+	mem_free(exact);
+	mem_free(want);
+	mem_free(got);
+}
+
+static void test_tiny_int8(void)
+{
+	static const char *const each[] = {
+		"attention.self.query.weight", "attention.self.key.weight", "attention.self.value.weight",
+		"attention.self.key.bias", "attention.output.dense.weight", "intermediate.dense.weight",
+		"output.dense.weight", "attention.output.LayerNorm.weight", "output.LayerNorm.bias",
+	};
+	struct embed_text t[N_TEXTS];
+
+	for (size_t i = 0; i < N_TEXTS; i++)
+		t[i] = text_at(i);
+	make(&(struct tiny_bert){ 0 });
+	test_int8(dir, "the tiny model", t, N_TEXTS, .99f);
+	precision = ENCODER_INT8;
+	for (int level = 0; level <= (int)kern_best(); level++) {
+		kern_select((enum kern_level)level);
+		test_bits(dir, kern_get()->name, 400);
+	}
+	for (size_t i = 0; i < sizeof(each) / sizeof(each[0]); i++) {
+		char name[96];
+
+		snprintf(name, sizeof(name), "encoder.layer.0.%s", each[i]);
+		make(&(struct tiny_bert){ .damaged = name });
+		ok(try_open(dir) == RAG_EFORMAT && strstr(err_msg(), "damaged weights"), "int8: NaN in %s", each[i]);
+	}
+	precision = ENCODER_F32;
 	clean();
 }
 
@@ -551,6 +625,29 @@ static void test_fingerprint(void)
 	fingerprint(two, &(struct tiny_bert){ 0 });
 	ok(memcmp(one, two, HASH_LEN), "other pooling, another");
 	clean();
+	precision = ENCODER_INT8;
+	fingerprint(two, &(struct tiny_bert){ 0 });
+	precision = ENCODER_F32;
+	ok(memcmp(one, two, HASH_LEN), "in int8, another");
+	{
+		struct embed *e = open_or_bail(dir, NULL);
+		struct embed_text t = text_at(0);
+		enum encoder_precision made = ENCODER_F32;
+		float v[TB_HIDDEN], w[TB_HIDDEN];
+
+		ok(embed_precision_of(&made, e, two) && made == ENCODER_INT8 &&
+		   !embed_texts(v, e, &t, 1, 0, NULL, NULL), "which names its precision");
+		embed_set_precision(e, made);
+		ok(!memcmp(embed_fingerprint(e), two, HASH_LEN) && !embed_texts(w, e, &t, 1, 0, NULL, NULL) &&
+		   memcmp(v, w, sizeof(v)), "may become one of int8");
+		two[0] ^= 1;
+		ok(!embed_precision_of(&made, e, two), "a foreign fingerprint names none");
+		is_str(embed_precision_name(embed_precision(e)), "int8", "a precision has a name");
+		ok(!embed_precision_parse(&made, "f32") && made == ENCODER_F32, "and is found by it");
+		is_int(embed_precision_parse(&made, "f16"), RAG_EINVAL, "an unknown one is refused");
+		embed_close(e);
+	}
+	clean();
 }
 
 /* Every allocation fails in turn: a code, a message, no leak (under ASan), and
@@ -573,7 +670,7 @@ static void test_faults(void)
 		e = NULL;
 		err_clear();
 		mem_fail_at(n);
-		rc = embed_open(&e, dir, par);
+		rc = embed_open(&e, dir, precision, par);
 		mem_fail_at(0);
 		embed_close(rc ? NULL : e);
 		if (!rc)
@@ -608,6 +705,12 @@ static void test_faults(void)
 /* ---- the real one -------------------------------------------------------------- */
 
 #define REF_BYTES 500
+
+static const struct embed_text sentences[] = {
+	{ "The store is a directory that one process writes and any number of them read.", 77 },
+	{ "when did the normans settle in normandy", 39 },
+	{ "Supersonic flow over a blunt body causes a detached shock wave.", 63 },
+};
 
 static void golden_line(struct embed *e, const char *line, size_t len, size_t number)
 {
@@ -668,6 +771,11 @@ static void test_golden(void)
 		embed_close(e);
 	}
 	is_int((long long)number - 1, 20, "all 20 lines were compared");
+	kern_select(kern_best());
+	test_int8(path, "MiniLM", sentences, sizeof(sentences) / sizeof(sentences[0]), .997f);
+	precision = ENCODER_INT8;
+	test_bits(path, "MiniLM in int8", 100);
+	precision = ENCODER_F32;
 	test_bits(path, "MiniLM", 100);
 	map_close(&m);
 }
@@ -681,6 +789,7 @@ int main(void)
 	test_twin();
 	test_blas();
 	test_same_bits();
+	test_tiny_int8();
 	test_texts();
 	test_refused();
 	test_fingerprint();

@@ -371,7 +371,7 @@ static void test_vectors(void)
 
 	snprintf(path, sizeof(path), "%s%s/models/all-minilm-l6-v2", cache ? cache : home ? home : "",
 		 cache ? "" : "/.cache/ragstone");
-	if (embed_open(&e, path, NULL)) {
+	if (embed_open(&e, path, ENCODER_F32, NULL)) {
 		tap_skip(1, "all-minilm-l6-v2 is not in the cache");
 		return;
 	}

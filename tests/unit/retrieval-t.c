@@ -137,7 +137,7 @@ int main(void)
 		printf("Bail out! no temporary directory or threads\n");
 		return 1;
 	}
-	if (ok(embed_open(&e, model, par) == RAG_OK, "the embedder opens"))
+	if (ok(embed_open(&e, model, ENCODER_F32, par) == RAG_OK, "the embedder opens"))
 		test_eval(e, par);
 	embed_close(e);
 	par_free(par);

@@ -1,0 +1,54 @@
+/*
+ * encoder_impl - what opening an encoder and its two ways of running share.
+ */
+#ifndef RAG_MODEL_ENCODER_IMPL_H
+#define RAG_MODEL_ENCODER_IMPL_H
+
+#include "model/encoder.h"
+
+#include <stdbool.h>
+
+struct safetensors;
+
+struct encoder_linear {
+	const float *w;		/* (n, k) */
+	const float *b;		/* (n) */
+	size_t n, k;
+};
+
+struct encoder_norm {
+	const float *gain, *bias;	/* (hidden) */
+};
+
+struct encoder_layer {
+	struct encoder_linear qkv[3], out, up, down;
+	struct encoder_norm after_attention, after_ffn;
+};
+
+struct encoder {
+	struct encoder_shape shape;
+	struct safetensors *file;	/* owned; the weights below point into it, or into own */
+	const char *prefix;		/* of the tensors' names: "" or "bert." */
+	struct encoder_layer *layers;	/* owned (shape.layers) */
+	struct encoder_norm norm;	/* of the embeddings */
+	const float *words, *places, *types;	/* (vocab, hidden), (positions, hidden), (types, hidden) */
+	void **own;			/* owned (n_own) tensors that the file has in 16 bits, as float */
+	size_t n_own;
+};
+
+/* First in each way's own struct. */
+struct encoder_run {
+	const struct encoder *e;
+	const struct kern *k;
+	struct par *par;
+	int (*eval)(const float **out, struct encoder_run *r, const int32_t *ids, const size_t *offset,
+		    size_t n);
+	void (*free)(struct encoder_run *r);
+};
+
+int encoder_f32_new(struct encoder_run **out, const struct encoder *e, const struct kern *k,
+		    struct par *par);
+int encoder_int8_new(struct encoder_run **out, const struct encoder *e, const struct kern *k,
+		     struct par *par);
+
+#endif

@@ -4,15 +4,22 @@
 #include "base/err.h"
 #include "base/mem.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 /* About 20 us of pauses: longer than the gap between two layers of a model,
  * shorter than anything a person or a battery would notice. */
 #define SPINS 2000
+
+/* The pieces that a thread still has: first in the lower half, end in the upper. */
+struct share {
+	_Alignas(64) atomic_uint_fast64_t range;
+};
 
 struct worker {
 	struct par *pool;
@@ -27,8 +34,7 @@ struct par {
 
 	void (*fn)(void *arg, size_t piece, int thread);
 	void *arg;
-	size_t n;
-	atomic_size_t next;		/* the first piece that nobody has taken */
+	struct share *shares;		/* (n_threads) */
 	atomic_uint epoch;		/* one up for each par_for */
 	atomic_int busy;		/* workers that have not finished this epoch */
 	atomic_bool quit;
@@ -44,12 +50,33 @@ static inline void relax(void)
 #endif
 }
 
+/* A piece of a share, from its front or its end; false when none is left. */
+static bool take(size_t *piece, struct share *s, bool front)
+{
+	uint64_t range = atomic_load(&s->range), rest;
+	uint32_t first, end;
+
+	do {
+		first = (uint32_t)range;
+		end = (uint32_t)(range >> 32);
+		if (first >= end)
+			return false;
+		rest = front ? (uint64_t)end << 32 | (first + 1) : (uint64_t)(end - 1) << 32 | first;
+	} while (!atomic_compare_exchange_weak(&s->range, &range, rest));
+	*piece = front ? first : end - 1;
+	return true;
+}
+
+/* Its own pieces in order, as neighbours lie together in memory; then others' from behind. */
 static void take_pieces(struct par *p, int thread)
 {
 	size_t i;
 
-	while ((i = atomic_fetch_add(&p->next, 1)) < p->n)
+	while (take(&i, &p->shares[thread], true))
 		p->fn(p->arg, i, thread);
+	for (int k = 1; k < p->n_threads; k++)
+		while (take(&i, &p->shares[(thread + k) % p->n_threads], false))
+			p->fn(p->arg, i, thread);
 }
 
 static void *worker_main(void *arg)
@@ -104,7 +131,8 @@ int par_new(struct par **out, int n_threads)
 	}
 	p->n_threads = n_threads;
 	p->workers = mem_calloc((size_t)n_threads, sizeof(*p->workers));
-	if (!p->workers)
+	p->shares = mem_aligned(64, (size_t)n_threads * sizeof(*p->shares));
+	if (!p->workers || !p->shares)
 		goto fail;
 	for (int i = 1; i < n_threads; i++) {
 		struct worker *w = &p->workers[i];
@@ -140,6 +168,7 @@ void par_free(struct par *p)
 	pthread_cond_destroy(&p->finish);
 	pthread_mutex_destroy(&p->lock);
 	mem_free(p->workers);
+	mem_free(p->shares);
 	mem_free(p);
 }
 
@@ -156,10 +185,11 @@ void par_for(struct par *p, size_t n,
 			fn(arg, i, 0);
 		return;
 	}
+	assert(n <= UINT32_MAX);
 	p->fn = fn;
 	p->arg = arg;
-	p->n = n;
-	atomic_store(&p->next, 0);
+	for (size_t i = 0, threads = (size_t)p->n_threads; i < threads; i++)
+		atomic_store(&p->shares[i].range, (uint64_t)(n * (i + 1) / threads) << 32 | n * i / threads);
 	atomic_store(&p->busy, p->n_started);
 	next_epoch(p);
 	take_pieces(p, 0);

@@ -1,7 +1,7 @@
 /*
  * par - a pool of threads that shares out numbered pieces of work.
  *
- * par_for() calls fn for each piece 0 .. n-1 exactly once and returns when
+ * par_for() calls fn for each piece 0 .. n-1 (n < 2^32) exactly once and returns when
  * all are done; the caller's thread works too.  Which thread takes which
  * piece is open, so a piece must write only what belongs to its number: then
  * the result does not depend on the number of threads.  Workers spin briefly

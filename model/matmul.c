@@ -134,9 +134,8 @@ static void product(float *y, size_t ldy, const struct matmul *m, const struct t
 	}
 }
 
-/* Rows of a piece.  One column: long runs, as memory likes them, but eight for each
- * thread, so that they end together.  Otherwise a tile that shares the input's way
- * through the cache. */
+/* Rows of a piece: eight for each thread of one column, so that they end together;
+ * otherwise a tile that shares the input's way through the cache. */
 static size_t piece_rows(const struct matmul *m, size_t total)
 {
 	size_t threads = (size_t)par_threads(m->par), rows = KERN_TILE_MAX;

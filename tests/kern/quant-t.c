@@ -41,13 +41,13 @@ static int half_place(enum kern_q type, int which)
 	}
 }
 
-/* Random bytes, but halves between 2^-7 and 2^-5 with either sign. */
-static void make_rows(uint8_t *w, enum kern_q type, size_t n_blocks)
+/* Random bytes, or all ones, but halves between 2^-7 and 2^-5 with either sign. */
+static void make_rows(uint8_t *w, enum kern_q type, size_t n_blocks, bool ones)
 {
 	size_t bytes = kern_q_bytes(type);
 
 	for (size_t i = 0; i < n_blocks * bytes; i++)
-		w[i] = (uint8_t)(random32() >> 7);
+		w[i] = ones ? 0xFF : (uint8_t)(random32() >> 7);
 	for (size_t b = 0; b < n_blocks; b++) {
 		for (int h = 0; h < 2; h++) {
 			int at = half_place(type, h);
@@ -67,7 +67,8 @@ static const struct shape shapes[] = {
 	{ 1, 256, 32, 1 }, { 7, 512, 96, 1 }, { 8, 256, 160, 2 }, { 9, 768, 64, 3 },
 	{ 16, 512, 288, 5 }, { 33, 256, 32, 16 }, { 65, 512, 96, 17 }, { 70, 1024, 224, 31 },
 	{ 130, 256, 896, 1 }, { 15, 256, 32, 40 }, { 70, 1024, 224, 8 }, { 64, 512, 64, 9 },
-	{ 31, 768, 96, 7 }, { 17, 256, 32, 4 },
+	{ 31, 768, 96, 7 }, { 17, 256, 32, 4 }, { 33, 2304, 544, 1 }, { 16, 1536, 1536, 1 },
+	{ 20, 2560, 512, 1 },
 };
 #define N_SHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
@@ -105,7 +106,7 @@ static void check_reference(enum kern_q type)
 	float *v = take(1024 * sizeof(*v));
 	double worst = 0;
 
-	make_rows(w, type, s.rows * 1024 / block);
+	make_rows(w, type, s.rows * 1024 / block, false);
 	for (size_t i = 0; i < s.cols * 1024; i++)
 		x[i] = uniform();
 	multiply(y, kern_at(KERN_REF), type, w, &s, 1024, x);
@@ -149,9 +150,10 @@ static void check_levels(enum kern_q type)
 			uint8_t *w = take(s->rows * width / block * kern_q_bytes(type));
 			float *x = take(s->cols * width * sizeof(*x)), *y = take(out), *z = take(out);
 
-			make_rows(w, type, s->rows * width / block);
+			/* Some at the limits: the largest integers, all of one sign. */
+			make_rows(w, type, s->rows * width / block, i % 4 == 0);
 			for (size_t j = 0; j < s->cols * width; j++)
-				x[j] = uniform() * (j % 5 ? 1 : 9);
+				x[j] = i % 4 == 0 ? (i % 8 ? 1 : -1) : uniform() * (j % 5 ? 1 : 9);
 			if (i % 3 == 0)		/* a block of zeros has no scale */
 				memset(x, 0, block * sizeof(*x));
 			multiply(y, kern_at(KERN_REF), type, w, s, width, x);
@@ -182,7 +184,7 @@ static void check_extremes(enum kern_q type)
 	bool same = true;
 
 	for (size_t f = 0; f < sizeof(fills); f++) {
-		make_rows(w, type, n_blocks);
+		make_rows(w, type, n_blocks, false);
 		for (size_t b = 0; b < n_blocks; b++)
 			for (size_t i = 0; i < bytes; i++)
 				if ((int)i != half_place(type, 0) && (int)i != half_place(type, 0) + 1 &&

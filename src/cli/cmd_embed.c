@@ -1,6 +1,7 @@
 #include "config.h"
 #include "src/cli/cli.h"
 
+#include "base/conf.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -17,7 +18,7 @@ static const struct opt opts[] = {
 	{ 'm', "model", "MODEL", OPT_STR, offsetof(struct args, model),
 	  "the model that embeds (all-minilm-l6-v2)" },
 	{ 0, "precision", "NAME", OPT_STR, offsetof(struct args, precision),
-	  "how it computes: int8 or f32 (int8)" },
+	  "how it computes: f32 or int8 (f32)" },
 	{ 0, "batch", "N", OPT_SIZE, offsetof(struct args, batch),
 	  "lines embedded at once (64); the result does not depend on it" },
 };
@@ -76,7 +77,8 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 	int code;
 
 	o.embedder = a->model;
-	o.precision = a->precision;
+	/* No store is asked, and other programs' vectors are exact. */
+	o.precision = a->precision ? a->precision : conf_env("RAGSTONE_PRECISION") ? NULL : "f32";
 	code = cli_open_models(&l.r, c, &o);
 	if (code)
 		return code;

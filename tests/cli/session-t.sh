@@ -138,6 +138,8 @@ ok "and leaves no store" test ! -e "$work/other"
 stdin=$work/in run "$rag" embed --precision f32 -
 first=$out
 stdin=$work/in run "$rag" embed -
-ok "int8 is the default of embed" test "$out" != "$first"
+is "$out" "$first" "embed is exact"
+stdin=$work/in run "$rag" embed --precision int8 -
+ok "unless told otherwise" test "$out" != "$first"
 
 tap_done

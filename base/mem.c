@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static atomic_ulong allocations;
 static atomic_ulong fail_at;	/* 0: never */
@@ -49,10 +50,16 @@ void *mem_realloc(void *p, size_t count, size_t size)
 void *mem_aligned(size_t align, size_t n)
 {
 	size_t up = (n + align - 1) & ~(align - 1);
+	void *p;
 
 	if (up < n)
 		return checked(NULL, n);
-	return checked(injected() ? NULL : aligned_alloc(align, up ? up : align), n);
+	p = injected() ? NULL : aligned_alloc(align, up ? up : align);
+#ifdef MADV_HUGEPAGE
+	if (p && align >= MEM_HUGE)
+		madvise(p, up, MADV_HUGEPAGE);
+#endif
+	return checked(p, n);
 }
 
 char *mem_strndup(const char *s, size_t n)

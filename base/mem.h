@@ -10,6 +10,8 @@
 
 #include <stddef.h>
 
+#define MEM_HUGE ((size_t)1 << 21)	/* an alignment that asks for pages of this size, too */
+
 void *mem_alloc(size_t n);			/* n == 0 gives a valid pointer */
 void *mem_calloc(size_t count, size_t size);
 void *mem_realloc(void *p, size_t count, size_t size);	/* count * size bytes; p lives on failure */

@@ -16,7 +16,7 @@ case ${1-} in
 esac
 [ -x "$RAGSTONE_PEERS/bin/python" ] || python3 -m venv "$RAGSTONE_PEERS"
 pip="$RAGSTONE_PEERS/bin/python -m pip --disable-pip-version-check"
-$pip install --quiet numpy gguf tokenizers xllamacpp torch sentence-transformers
+$pip install --quiet numpy gguf tokenizers xllamacpp torch sentence-transformers onnx onnxruntime openvino
 $pip install --quiet --no-deps ik-llama-cpp-python
 if [ "$native" ]; then
 	work=$RAGSTONE_PEERS/src
@@ -33,4 +33,4 @@ if [ "$native" ]; then
 	mv "$work/build/bin" "$RAGSTONE_PEERS/llama.cpp"
 	rm -rf "$work"
 fi
-$pip list 2>/dev/null | grep -iE '^(numpy|gguf|tokenizers|xllamacpp|ik.llama|torch|sentence-transformers)'
+$pip list 2>/dev/null | grep -iE '^(numpy|gguf|tokenizers|xllamacpp|ik.llama|torch|sentence-transformers|onnx|openvino)'

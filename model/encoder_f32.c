@@ -9,12 +9,14 @@
 #include "base/kern.h"
 #include "base/mem.h"
 
-/* Rows of a piece: so many that packing its panel of weights is 2 % of the
- * work and their input stays in a second-level cache.  Blocks are cut to a
+/* Rows of a piece: so many that packing its panel of weights, which come from
+ * memory, is 2 % of the work; its input streams from a third-level cache fast
+ * enough.  Fewer where threads would lack pieces.  Blocks are cut to a
  * multiple of both kernels' tiles (14 and 6 rows) for speed; any cut gives
  * the same bits. */
-#define ROWS_MAX 504
+#define ROWS_MAX 1554
 #define ROWS_UNIT 42
+#define PIECES 4		/* a thread, at least */
 #define NORM_ROWS 64
 #define QUERY_ROWS 42		/* of attention's scores held at once */
 #define PAD 16			/* floats between rows of wide, so that they don't share cache sets */
@@ -176,12 +178,13 @@ static void linear(const struct f32_run *r, float *y, size_t ldy, const float *x
 		   const struct encoder_linear *l, size_t n_linear, bool gelu)
 {
 	struct linear_job j = { r, l, n_linear, y, x, ldy, ldx, r->tokens, 0, gelu };
-	size_t blocks = (r->tokens + ROWS_MAX - 1) / ROWS_MAX;
+	size_t blocks = (r->tokens + ROWS_MAX - 1) / ROWS_MAX, each = panels(l->n) * n_linear;
 
+	blocks = max_size(blocks, (PIECES * (size_t)par_threads(r->run.par) + each - 1) / each);
 	j.block = (r->tokens + blocks - 1) / blocks;
 	j.block = (j.block + ROWS_UNIT - 1) / ROWS_UNIT * ROWS_UNIT;
 	blocks = (r->tokens + j.block - 1) / j.block;
-	par_for(r->run.par, blocks * panels(l->n) * n_linear, linear_piece, &j);
+	par_for(r->run.par, blocks * each, linear_piece, &j);
 }
 
 /* Piece: a head of a sequence.  softmax(q k' / sqrt(width)) v, some queries at a time. */

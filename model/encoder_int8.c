@@ -149,7 +149,7 @@ static int reserve_weights(struct int8_run *r)
 
 	layer = (head_panels(s) + panels(s->hidden) + panels(s->ffn)) * of_hidden +
 		panels(s->hidden) * of_ffn + 4 * factors * sizeof(float);
-	r->weights = mem_aligned(64, s->layers * layer);
+	r->weights = mem_aligned(s->layers * layer < MEM_HUGE ? 64 : MEM_HUGE, s->layers * layer);
 	if (!r->weights)
 		return RAG_ENOMEM;
 	for (size_t i = 0; i < s->layers; i++) {

@@ -26,8 +26,10 @@ def main():
     ap.add_argument("--model", default="all-minilm-l6-v2")
     ap.add_argument("--chunks", type=int, default=1000)
     ap.add_argument("--max-tokens", type=int, default=256, help="where longer texts are cut")
-    ap.add_argument("--least", type=float, default=0.9999)
+    ap.add_argument("--precision", default="f32", help="int8 or f32 (f32)")
+    ap.add_argument("--least", type=float, help="cosine (.9999, .997 in int8)")
     args = ap.parse_args()
+    least = args.least or (0.9999 if args.precision == "f32" else 0.997)
     path = peers.model(args.model)
     texts = chunks(args.texts, args.chunks)
 
@@ -40,7 +42,7 @@ def main():
 
     first, same = None, True
     for threads in (1, 2):
-        ours = peers.Embedder(path, threads)
+        ours = peers.Embedder(path, threads, args.precision)
         for size in (1, 7, 64):
             v = in_batches(ours, texts, size)
             if first is None:
@@ -56,7 +58,7 @@ def main():
     print("chunks %d\ncosine min %.7f\ncosine mean %.7f\nlength min %.7f max %.7f\nsame bits %s" % (
         len(texts), cosine.min(), cosine.mean(), length.min(), length.max(),
         "yes" if same else "no"))
-    sys.exit(0 if same and cosine.min() >= args.least else 1)
+    sys.exit(0 if same and cosine.min() >= least else 1)
 
 
 if __name__ == "__main__":

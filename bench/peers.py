@@ -72,8 +72,8 @@ class Decoder(_Tool):
 
 
 class Embedder(_Tool):
-    def __init__(self, path, threads):
-        super().__init__("embed", path, threads)
+    def __init__(self, path, threads, precision="int8"):
+        super().__init__("embed", path, threads, precision)
         self.dim = int(self.read(np.int32, 1)[0])
 
     def embed(self, batch):

@@ -106,7 +106,7 @@ static void test_row8(const struct kern *k, const struct kern *ref)
 static void test_pack(const struct kern *k, const struct kern *ref)
 {
 	struct kern8_panel *p = panel_new(K_MAX), *want = panel_new(K_MAX);
-	static float w[KERN8_PANEL * (K_MAX + 3)];
+	static float w[(KERN8_PANEL + 2) * (K_MAX + 3)];
 	static float by[K_MAX];
 	bool same = true, same16 = true, sound = true, seen = true;
 

@@ -16,8 +16,6 @@
 #define AHEAD32 1024
 #define AHEAD256 4096
 
-#define BOTH(lo, hi) _mm512_inserti64x4(_mm512_castsi256_si512(lo), hi, 1)
-
 /* A pass's intermediate results, in the scratch memory. */
 struct pass {
 	int32_t *isum, *imin;	/* (k/block, ROWS); imin: k-quants with a minimum */
@@ -68,7 +66,7 @@ INLINE __m512i unpack2(enum kern_q type, const uint8_t *b, const uint8_t *c)
 	case KERN_Q5_1:
 		return add_16_where2(nibbles2(b + 8, c + 8), b + 4, c + 4);
 	default:	/* KERN_Q8_0 */
-		return _mm512_xor_si512(BOTH(load32(b + 2), load32(c + 2)),
+		return _mm512_xor_si512(vi_join(load32(b + 2), load32(c + 2)),
 					_mm512_set1_epi8((char)0x80));
 	}
 }
@@ -252,7 +250,7 @@ INLINE __m512 pass32(enum kern_q type, const uint8_t *const p[ROWS], const struc
 /* The q of values 64 s .. of a block. */
 INLINE __m512i unpack64(enum kern_q type, const uint8_t *b, int s)
 {
-	return BOTH(unpack(type, b, 2 * s), unpack(type, b, 2 * s + 1));
+	return vi_join(unpack(type, b, 2 * s), unpack(type, b, 2 * s + 1));
 }
 
 INLINE int32_t sum_of(__m256i v)

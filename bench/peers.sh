@@ -27,7 +27,7 @@ if [ "$native" ]; then
 		-DBUILD_SHARED_LIBS=ON -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF \
 		-DLLAMA_BUILD_EXAMPLES=OFF > "$work/log" 2>&1 &&
 		cmake --build "$work/build" --parallel \
-			--target llama llama-quantize llama-bench llama-server >> "$work/log" 2>&1 ||
+			--target llama llama-quantize llama-bench >> "$work/log" 2>&1 ||
 		{ tail -20 "$work/log" >&2; exit 1; }
 	rm -rf "$RAGSTONE_PEERS/llama.cpp"
 	mv "$work/build/bin" "$RAGSTONE_PEERS/llama.cpp"

@@ -1,6 +1,7 @@
 libcore_la_SOURCES += \
 	index/codec.c index/codec.h \
 	index/filter.c index/filter.h \
+	index/ranges.c index/ranges.h \
 	index/search.c index/search.h \
 	index/store.c index/store.h index/store_impl.h \
 	index/store_publish.c index/store_read.c index/store_stage.c \

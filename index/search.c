@@ -8,68 +8,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "index/codec.h"
+#include "index/ranges.h"
 #include "index/vectors.h"
-
-struct ranges {		/* of chunk ids, ascending and disjoint once settled */
-	struct store_range *r;	/* owned */
-	size_t n, cap;
-};
-
-static int ranges_add(struct ranges *rs, struct store_range r)
-{
-	if (rs->n == rs->cap) {
-		size_t cap = rs->cap ? 2 * rs->cap : 64;
-		struct store_range *p = mem_realloc(rs->r, cap, sizeof(*p));
-
-		if (!p)
-			return RAG_ENOMEM;
-		rs->r = p;
-		rs->cap = cap;
-	}
-	rs->r[rs->n++] = r;
-	return RAG_OK;
-}
-
-static int by_first(const void *a, const void *b)
-{
-	const struct store_range *x = a, *y = b;
-
-	return x->first < y->first ? -1 : x->first > y->first;
-}
-
-/* In order, neighbours joined: contents shared by several documents come twice. */
-static void ranges_settle(struct ranges *rs)
-{
-	size_t n = 0;
-
-	if (rs->n)
-		qsort(rs->r, rs->n, sizeof(*rs->r), by_first);
-	for (size_t i = 0; i < rs->n; i++) {
-		if (n && rs->r[i].first <= rs->r[n - 1].end) {
-			if (rs->r[i].end > rs->r[n - 1].end)
-				rs->r[n - 1].end = rs->r[i].end;
-		} else {
-			rs->r[n++] = rs->r[i];
-		}
-	}
-	rs->n = n;
-}
-
-/* The first range that ends behind id; rs->n if none does. */
-static size_t ranges_from(const struct ranges *rs, uint64_t id)
-{
-	size_t lo = 0, hi = rs->n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (rs->r[mid].end <= id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
 
 struct dense {
 	struct store_snap *snap;
@@ -282,8 +222,8 @@ int search_dense(struct search_hits **out, struct store *s, const float *query, 
 fail:
 	store_snap_end(q.snap);
 	vectors_free(q.scan);
-	mem_free(q.allowed.r);
-	mem_free(q.hidden.r);
+	ranges_release(&q.allowed);
+	ranges_release(&q.hidden);
 	mem_free(v);
 	buf_release(&q.text);
 	if (rc)

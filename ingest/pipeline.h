@@ -56,7 +56,7 @@ struct ingest_opts {
 	bool force, dry_run, allow_private, keep_missing;
 	uint64_t max_bytes;		/* of one source; 0: INGEST_MAX_BYTES */
 	const char *labels;		/* NULL, or "key=value,key=value" */
-	const char *extractor;		/* path of ragstone-extract; must be given for all but ingest_chunks() */
+	const char *extractor;		/* path of ragstone-extract; must be given where there is something to extract */
 	void (*ingested)(void *arg, const struct ingested *i);	/* may be NULL */
 	void *ingested_arg;
 	const struct progress *progress;	/* stages "scan", "fetch", "extract", "embed", "commit"; may be NULL */
@@ -93,5 +93,16 @@ int ingest_chunks(struct ingest_totals *out, struct store *s, struct embed *e,
 		  const char *uri, const char *title,
 		  const struct ingest_chunk *chunks, size_t n,
 		  const float *vectors, size_t dim, const struct ingest_opts *o);
+
+struct ingest_document {	/* members as in struct rag_document_in */
+	const char *uri, *title;
+	const struct ingest_chunk *chunks;
+	size_t n;
+};
+
+/* Many such documents, embedded here: their chunks share batches, and they are
+ * published in groups.  One whose chunk is too long counts as failed. */
+int ingest_documents(struct ingest_totals *out, struct store *s, struct embed *e,
+		     const struct ingest_document *docs, size_t n, const struct ingest_opts *o);
 
 #endif

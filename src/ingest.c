@@ -48,7 +48,7 @@ static int need_embed(struct call *c, bool own)
 		rc = store_generation(&g, v);
 		store_snap_end(v);
 	}
-	if (rc || g.dim)
+	if (rc || g.dim || (c->r->embedder && !*c->r->embedder))
 		return rc;
 	rc = rag_need_embed(c->r, !own);
 	/* No model at hand and none asked for: words now, vectors when there is one. */
@@ -131,27 +131,46 @@ int rag_ingest_bytes(struct rag *r, const char *uri, const void *bytes, size_t n
 	return end(&c, totals, rc);
 }
 
+_Static_assert(sizeof(struct ingest_chunk) == sizeof(struct rag_chunk_in) &&
+	       offsetof(struct ingest_chunk, heading) == offsetof(struct rag_chunk_in, heading),
+	       "the pipeline's chunks are the public ones");
+
+static const struct ingest_chunk *own(const struct rag_chunk_in *c)
+{
+	return (const struct ingest_chunk *)(const void *)c;
+}
+
 int rag_ingest_chunks(struct rag *r, const char *uri, const char *title,
 		      const struct rag_chunk_in *chunks, size_t n,
 		      const float *vectors, size_t dim,
 		      const struct rag_ingest_opts *opts, struct rag_ingest_totals *totals)
 {
-	struct ingest_chunk *in = NULL;
 	struct call c;
 	int rc = begin(&c, r, opts, vectors != NULL);
+
+	if (!rc)
+		rc = ingest_chunks(&c.t, r->store, c.embed, uri, title, own(chunks), n, vectors,
+				   dim, &c.o);
+	return end(&c, totals, rc);
+}
+
+int rag_ingest_documents(struct rag *r, const struct rag_document_in *docs, size_t n,
+			 const struct rag_ingest_opts *opts, struct rag_ingest_totals *totals)
+{
+	struct ingest_document *in = NULL;
+	struct call c;
+	int rc = begin(&c, r, opts, false);
 
 	if (!rc) {
 		in = mem_calloc(n, sizeof(*in));
 		if (!in)
 			rc = RAG_ENOMEM;
 	}
-	for (size_t i = 0; !rc && i < n; i++) {
-		in[i].text = chunks[i].text;
-		in[i].len = chunks[i].len;
-		in[i].heading = chunks[i].heading;
-	}
+	for (size_t i = 0; !rc && i < n; i++)
+		in[i] = (struct ingest_document){ docs[i].uri, docs[i].title, own(docs[i].chunks),
+						  docs[i].n };
 	if (!rc)
-		rc = ingest_chunks(&c.t, r->store, c.embed, uri, title, in, n, vectors, dim, &c.o);
+		rc = ingest_documents(&c.t, r->store, c.embed, in, n, &c.o);
 	mem_free(in);
 	return end(&c, totals, rc);
 }

@@ -161,7 +161,7 @@ static int choose_embedder(struct buf *name, struct store_generation *g, bool *c
 		if (rc)
 			return rc;
 	}
-	if (r->embedder) {
+	if (r->embedder && *r->embedder) {
 		buf_clear(name);
 		return buf_adds(name, r->embedder);
 	}
@@ -348,7 +348,7 @@ int rag_open(struct rag **out, const struct rag_opts *opts)
 {
 	struct rag_opts o;
 	struct rag *r;
-	bool make;
+	bool make, named;
 	int rc;
 
 	*out = NULL;
@@ -359,6 +359,7 @@ int rag_open(struct rag **out, const struct rag_opts *opts)
 	if (!r)
 		return RAG_ENOMEM;
 	make = o.create && !o.read_only;
+	named = o.precision || (o.embedder && *o.embedder);
 	r->progress_fn = o.progress;
 	r->progress_arg = o.progress_arg;
 	r->progress.fn = tick;
@@ -372,11 +373,11 @@ int rag_open(struct rag **out, const struct rag_opts *opts)
 		rc = keep(&r->generator, o.generator);
 	if (!rc)
 		rc = keep(&r->models, o.models);
-	if (!rc && make && (o.embedder || o.precision))
+	if (!rc && make && named)
 		rc = rag_need_embed(r, false);
 	if (!rc)
 		rc = open_store(r, o.store, make);
-	if (!rc && r->store && make && (o.embedder || o.precision))
+	if (!rc && r->store && make && named)
 		rc = adopt_embedder(r);
 	if (rc) {
 		rag_close(r);

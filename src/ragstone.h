@@ -21,8 +21,8 @@
  *   macro (RAG_EINVAL without); members are only ever added at the end, and 0
  *   or NULL always means "as before".  NULL for a struct is the same as its
  *   _INIT.  Result structs may grow at the end too: do not copy or allocate
- *   them yourself, and walk arrays of them by the pointers given.  The two that
- *   a caller does allocate, rag_chunk_in and rag_ingest_totals, never change.
+ *   them yourself, and walk arrays of them by the pointers given.  The three that a
+ *   caller does allocate, rag_chunk_in, rag_document_in and rag_ingest_totals, never change.
  */
 #ifndef RAGSTONE_H
 #define RAGSTONE_H
@@ -67,7 +67,8 @@ struct rag_opts {
 	size_t size;
 	const char *store;	/* directory; NULL: $RAGSTONE_STORE, else ~/.local/share/ragstone/default;
 				 * "": none, for rag_embed() and rag_generate() alone */
-	const char *embedder;	/* a model's name or path; NULL: the store's own, or all-minilm-l6-v2 for a new one */
+	const char *embedder;	/* a model's name or path; NULL: the store's own, or all-minilm-l6-v2 for a new
+				 * one; "": none, an ingest keeps words alone */
 	const char *generator;	/* NULL: $RAGSTONE_MODEL, else qwen2.5-coder-0.5b-instruct */
 	const char *models;	/* directory of models; NULL: ${RAGSTONE_CACHE:-~/.cache/ragstone}/models */
 	int threads;		/* 0: one a processor */
@@ -188,6 +189,19 @@ RAG_API int rag_ingest_chunks(struct rag *r, const char *uri, const char *title,
 			      const float *vectors, size_t dim,
 			      const struct rag_ingest_opts *opts,
 			      struct rag_ingest_totals *totals);
+
+/* Many documents of such chunks, embedded here: several times faster than one call for
+ * each, as they share batches and transactions.  What is reported is durable, also when
+ * the call is cancelled.  A document with a chunk that is too long counts in
+ * totals->failed, the others go in. */
+struct rag_document_in {
+	const char *uri, *title;	/* title NULL: none */
+	const struct rag_chunk_in *chunks;
+	size_t n;
+};
+RAG_API int rag_ingest_documents(struct rag *r, const struct rag_document_in *docs, size_t n,
+				 const struct rag_ingest_opts *opts,
+				 struct rag_ingest_totals *totals);
 
 /* ---- documents listed, shown, forgotten --------------------------------- */
 

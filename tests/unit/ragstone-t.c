@@ -216,6 +216,54 @@ static void test_own(void)
 	rag_status_free(NULL);
 }
 
+static void last_documents(void *arg, const struct rag_ingested *i)
+{
+	char *all = arg;
+	size_t n = strlen(all);
+
+	snprintf(all + n, 256 - n, "%s %d%s ", i->uri, (int)i->outcome, i->error ? i->error : "");
+}
+
+static void test_many(void)
+{
+	static char words[4000];
+	struct rag_chunk_in one = { "Rollo was the leader.", 21, NULL }, bad = { "", 0, NULL };
+	struct rag_chunk_in two[2] = { { "Elephants like peanuts.", 23, NULL }, { "Rivers run to sea.", 18, "Water" } };
+	struct rag_chunk_in wide = { words, 0, NULL };
+	struct rag_document_in d[4] = {
+		{ "many:1", "Normans", &one, 1 }, { "many:2", NULL, two, 2 }, { "many:3", NULL, &wide, 1 },
+		{ "many:4", NULL, &bad, 1 },
+	};
+	struct rag_ingest_opts o = RAG_INGEST_OPTS_INIT;
+	struct rag *r = open_store("many", "words");
+	struct rag_ingest_totals t;
+	char told[256] = "";
+	struct rag_hits *h;
+
+	for (size_t i = 0; i < 400; i++)
+		wide.len += (size_t)sprintf(words + wide.len, "castles ");
+	o.ingested = last_documents;
+	o.ingested_arg = told;
+	is_int(rag_ingest_documents(r, d, 4, &o, &t), RAG_EINVAL, "many documents, one of an empty chunk");
+	ok(strstr(rag_error(), "many:4': chunk 0 is empty") && !*told, "it is named, and none goes in");
+	is_int(rag_ingest_documents(r, d, 3, &o, &t), RAG_OK, "many documents, one of a chunk too long");
+	ok(t.added == 2 && t.failed == 1 && t.chunks == 3, "the others go in");
+	ok(!strncmp(told, "many:1 1 many:2 1 many:3 5", 26), "in order, and the failure says why");
+	is_int(rag_ingest_documents(r, d, 2, NULL, &t), RAG_OK, "again");
+	is_int((long long)t.unchanged, 2, "they are known");
+	is_int(rag_ingest_documents(r, NULL, 0, NULL, &t), RAG_OK, "none");
+	is_int(rag_search(&h, r, "where do rivers run to", NULL), RAG_OK, "they are found");
+	ok(h->n == 3 && !strcmp(h->hit[0]->uri, "many:2") && !strcmp(h->hit[0]->heading, "Water"), "by their words");
+	rag_hits_free(h);
+	ok(!rag_verify(r, NULL, NULL), "and the store is whole");
+	rag_close(r);
+
+	r = open_store("no-vectors", "");
+	is_int(rag_ingest_documents(r, d, 2, NULL, &t), RAG_OK, "with no embedder wanted");
+	is_int(rag_search(&h, r, "rivers", NULL), RAG_ENOENT, "there are no vectors");
+	rag_close(r);
+}
+
 static void test_words_only(void)
 {
 	struct rag *r = open_store("lean", NULL);
@@ -463,6 +511,7 @@ int main(void)
 	test_open();
 	test_no_store();
 	test_own();
+	test_many();
 	test_words_only();
 	r = open_store("main", "words");
 	if (ok(r && !add(r, "note:1", normans) && !add(r, "note:2", elephants), "documents")) {

@@ -333,8 +333,9 @@ static int pool(float *out, const struct embed *e, const float *x, size_t n)
 	return RAG_OK;
 }
 
-/* Runs what is in the batch and empties it.  out: (e->n, dim). */
-static int flush(float *out, struct embed *e)
+/* Runs what is in the batch, the first text being the call's text number first, and
+ * empties it.  out: (e->n, dim). */
+static int flush(float *out, struct embed *e, size_t first, const struct embed_sink *sink)
 {
 	const float *x;
 	int rc = RAG_OK;
@@ -343,9 +344,13 @@ static int flush(float *out, struct embed *e)
 		rc = encoder_run_new(&e->run, e->encoder, e->precision, e->kern, e->par);
 	if (!rc)
 		rc = encoder_eval(&x, e->run, e->ids, e->offset, e->n);
-	for (size_t i = 0; i < e->n && !rc; i++)
-		rc = pool(out + i * embed_dim(e), e, x + e->offset[i] * embed_dim(e),
-			  e->offset[i + 1] - e->offset[i]);
+	for (size_t i = 0; i < e->n && !rc; i++) {
+		size_t at = e->offset[i], n = e->offset[i + 1] - at;
+
+		rc = pool(out + i * embed_dim(e), e, x + at * embed_dim(e), n);
+		if (!rc && sink)
+			rc = sink->take(sink->arg, first + i, e->ids + at, x + at * embed_dim(e), n);
+	}
 	e->n = 0;
 	return rc;
 }
@@ -379,8 +384,9 @@ static int encode(struct embed *e, const char *prefix, const struct embed_text *
 	return RAG_OK;
 }
 
-int embed_texts(float *out, struct embed *e, const struct embed_text *texts, size_t n,
-		int truncate, size_t *truncated, const struct progress *p)
+int embed_texts_tokens(float *out, struct embed *e, const struct embed_text *texts, size_t n,
+		       int truncate, size_t *truncated, const struct embed_sink *sink,
+		       const struct progress *p)
 {
 	size_t done = 0, n_cut = 0, most = batch_tokens[e->precision];
 	int rc = RAG_OK;
@@ -401,7 +407,7 @@ int embed_texts(float *out, struct embed *e, const struct embed_text *texts, siz
 		if (e->n && e->offset[e->n] + e->one.len > most) {
 			rc = progress_tick(p, "embed", NULL, done, n);
 			if (!rc)
-				rc = flush(out + done * embed_dim(e), e);
+				rc = flush(out + done * embed_dim(e), e, done, sink);
 			if (rc)
 				return rc;
 			done = i;
@@ -412,7 +418,7 @@ int embed_texts(float *out, struct embed *e, const struct embed_text *texts, siz
 	}
 	rc = progress_tick(p, "embed", NULL, done, n);
 	if (!rc && e->n)
-		rc = flush(out + done * embed_dim(e), e);
+		rc = flush(out + done * embed_dim(e), e, done, sink);
 	if (rc)
 		return rc;
 	if (truncated)
@@ -420,7 +426,14 @@ int embed_texts(float *out, struct embed *e, const struct embed_text *texts, siz
 	return progress_tick(p, "embed", NULL, n, n);
 }
 
-int embed_query(float *out, struct embed *e, const char *s, size_t n)
+int embed_texts(float *out, struct embed *e, const struct embed_text *texts, size_t n,
+		int truncate, size_t *truncated, const struct progress *p)
+{
+	return embed_texts_tokens(out, e, texts, n, truncate, truncated, NULL, p);
+}
+
+int embed_query_tokens(float *out, struct embed *e, const char *s, size_t n,
+		       const struct embed_sink *sink)
 {
 	struct embed_text t = { s, n };
 	bool cut;
@@ -432,5 +445,10 @@ int embed_query(float *out, struct embed *e, const char *s, size_t n)
 	e->offset[0] = 0;
 	e->offset[1] = e->one.len;
 	e->n = 1;
-	return flush(out, e);
+	return flush(out, e, 0, sink);
+}
+
+int embed_query(float *out, struct embed *e, const char *s, size_t n)
+{
+	return embed_query_tokens(out, e, s, n, NULL);
 }

@@ -28,6 +28,14 @@ struct embed_text {
 	size_t len;
 };
 
+/* Takes the last layer's vectors of a text's tokens, [CLS] and [SEP] among them, as
+ * its own vector is made: x (n, dim), not normalised, and ids (n) are gone at return.
+ * Texts come in order, each once.  What it returns but 0 ends the call. */
+struct embed_sink {
+	int (*take)(void *arg, size_t text, const int32_t *ids, const float *x, size_t n);
+	void *arg;
+};
+
 #define EMBED_PRECISION ENCODER_INT8	/* by default */
 
 /* path: a model's directory (config.json, model.safetensors, tokenizer).
@@ -57,7 +65,13 @@ int embed_precision_parse(enum encoder_precision *out, const char *name);
  * be NULL) counts those cut. */
 int embed_texts(float *out, struct embed *e, const struct embed_text *texts, size_t n,
 		int truncate, size_t *truncated, const struct progress *p);
+/* The same, with the token vectors of the same pass.  sink may be NULL. */
+int embed_texts_tokens(float *out, struct embed *e, const struct embed_text *texts, size_t n,
+		       int truncate, size_t *truncated, const struct embed_sink *sink,
+		       const struct progress *p);
 /* A search query: with the model's query prefix where it has one; truncates. */
 int embed_query(float *out, struct embed *e, const char *s, size_t n);
+int embed_query_tokens(float *out, struct embed *e, const char *s, size_t n,
+		       const struct embed_sink *sink);
 
 #endif

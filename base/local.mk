@@ -1,5 +1,6 @@
 libcore_la_SOURCES += \
 	base/buf.c base/buf.h \
+	base/clock.c base/clock.h \
 	base/conf.c base/conf.h \
 	base/err.c base/err.h base/errors.h \
 	base/file.c base/file.h \

@@ -2,9 +2,9 @@
 #include "generator/answer.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -78,14 +78,6 @@ static int need_format(struct answerer *a)
 		return RAG_OK;
 	text = decoder_template(a->d, &len);
 	return template_find(&a->format, text, len, decoder_tok(a->d), decoder_name(a->d));
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 /* Where the sentences of a streamed answer may find support. */
@@ -352,11 +344,11 @@ static int evaluate(struct answerer *a, struct ahead *h, size_t at, enum lookup_
 	if (n && !a->ahead)
 		return RAG_ENOMEM;
 	memcpy(ids + 1, h->draft, n * sizeof(*ids));
-	start = now();
+	start = clock_now();
 	rc = eval(a, n ? a->ahead : a->logits, n > 0, ids, 1 + n, r);
 	if (rc)
 		return rc;
-	lookup_time(&a->lookup, 1 + n, now() - start);
+	lookup_time(&a->lookup, 1 + n, clock_now() - start);
 	h->n = n;
 	h->logits = n ? a->ahead : a->logits;
 	return RAG_OK;
@@ -528,16 +520,16 @@ static void abstain(struct answer *out, const char *reason)
 
 static int run(struct answer_stats *out, struct answerer *a, struct job *j, bool guard)
 {
-	double start = now(), mid;
+	double start = clock_now(), mid;
 	int rc = prefill(a, &j->prompt, j->stream.opts->progress, &out->cached_tokens);
 
 	if (rc)
 		return rc;
-	mid = now();
+	mid = clock_now();
 	rc = decode(a, &j->stream, j->sampler, guard, out);
 	out->prompt_tokens = j->prompt.len;
 	out->seconds_prefill = mid - start;
-	out->seconds_decode = now() - mid;
+	out->seconds_decode = clock_now() - mid;
 	return rc;
 }
 

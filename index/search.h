@@ -1,13 +1,20 @@
 /*
- * search - the chunks nearest to a question's vector.
+ * search - the chunks that answer a question best.
  *
- * Exact: each visible vector of the store's generation is scored, on one
- * snapshot.  Documents that the filter refuses are left out before scoring, so
- * k hits come back whenever k chunks pass.  Equal scores are ordered by chunk
- * id: same store, same query, same hits.  A content that several documents
- * share answers once, for the one of lowest id that passes the filter.
- * Cost: one pass over fp16 rows, about 0.1 ms per 1,000 chunks of 384
- * dimensions; memory bounded by k and the filter's ranges.
+ * dense: the nearest by their vectors.  bm25: the best by their words.
+ * fusion: the union of both lists, each member scored exactly by both,
+ * ordered by the weighted sum of both z-scores over the union; a member that
+ * one of them did not list is not punished for it (reciprocal ranks and
+ * "missing is 0" lose .03 nDCG: research in index/README.md).
+ * hybrid: fusion, then the best ones reordered by late interaction, then the
+ * tail refilled by a second step from the best passages.
+ *
+ * Everything happens on one snapshot.  A part that is not there (no vectors,
+ * no words, no token vectors) leaves the others to answer.  Documents that the
+ * filter refuses are left out before anything is scored, so k hits come back
+ * whenever k chunks pass.  Equal scores are ordered by chunk id: same store,
+ * same question, same hits.  A content that several documents share answers
+ * once, for the one of lowest id that passes the filter.
  */
 #ifndef RAG_INDEX_SEARCH_H
 #define RAG_INDEX_SEARCH_H
@@ -15,8 +22,33 @@
 #include "index/filter.h"
 #include "index/store.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+enum search_mode { SEARCH_HYBRID, SEARCH_FUSION, SEARCH_DENSE, SEARCH_BM25, SEARCH_MODES };
+
+#define SEARCH_K_MAX 100000u
+#define SEARCH_WEIGHT .65f	/* of the vectors, unless the store says otherwise */
+
+enum search_skip { SEARCH_SKIP_LATE = 1, SEARCH_SKIP_SECOND = 2 };
+
+struct search_question {
+	const char *text;		/* for the words, (len); len 0: none */
+	size_t len;
+	const float *vector;		/* (dim), any length above zero, normalised here; NULL: none */
+	size_t dim;
+};
+
+struct search_opts {
+	size_t k;			/* 1 .. SEARCH_K_MAX */
+	enum search_mode mode;
+	const struct filter *filter;	/* NULL: all */
+	size_t per_document;		/* hits of one content at most; 0: any */
+	float weight;			/* of the vectors, 0 .. 1; 0: the store's */
+	unsigned skip;			/* enum search_skip */
+};
+#define SEARCH_OPTS_INIT { 10, SEARCH_HYBRID, NULL, 0, 0, 0 }
 
 struct search_hit {
 	uint64_t doc, chunk, content;
@@ -25,21 +57,27 @@ struct search_hit {
 	size_t text_len;		/* it may hold NULs */
 	uint64_t start, end;		/* bytes of the document's text */
 	uint32_t page, line;		/* of start, from 1; 0: not known */
-	float score;			/* cosine, -1 .. 1 */
+	/* Falls with the rank.  dense: cosine; bm25: BM25; fusion: sum of z-scores; hybrid: 0 .. 1,
+	 * how it compares with the others of this answer. */
+	float score;
+	float cosine, bm25;		/* NAN: not known */
 };
+
+enum search_stage { SEARCH_FILTER, SEARCH_NEAR, SEARCH_WORDS, SEARCH_FUSE, SEARCH_LATE, SEARCH_SECOND,
+		    SEARCH_COPY, SEARCH_STAGES };
+
 struct search_hits {
 	size_t n;
 	struct search_hit *hit;		/* best first */
+	double seconds[SEARCH_STAGES];
 };
 
-#define SEARCH_K_MAX 100000u
-
-/* query: (dim), any length above zero, normalised here.  k: 1 .. SEARCH_K_MAX.  f: NULL for
- * all.  A store without vectors gives no hits.  RAG_EMISMATCH: dim is not the
- * store's; RAG_EINVAL: k, or a query that is not finite or all zeros.  All that
- * *out holds is a copy: search_hits_free().  Any thread. */
-int search_dense(struct search_hits **out, struct store *s, const float *query, size_t dim,
-		 size_t k, const struct filter *f);
+/* RAG_EMISMATCH: the vector's dimension is not the store's; RAG_EINVAL: k, or a vector
+ * that is not finite or all zeros.  All that *out holds is a copy:
+ * search_hits_free().  Any thread. */
+int search(struct search_hits **out, struct store *s, const struct search_question *q,
+	   const struct search_opts *o);
 void search_hits_free(struct search_hits *h);	/* NULL is allowed */
+void search_hit_release(struct search_hit *h);	/* one that is taken out of them */
 
 #endif

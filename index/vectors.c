@@ -110,6 +110,25 @@ static int keep(struct vectors_scan *s, struct vectors_hit hit)
 	return RAG_OK;
 }
 
+/* n rows, each by itself. */
+static void score_rows(float *out, const struct kern *k, const float *query, const float *rows,
+		       size_t dim, size_t n)
+{
+	if (dim >= FAISS_DIM_MIN)
+		faiss_fvec_inner_products_ny(out, query, rows, dim, n);
+	else
+		for (size_t i = 0; i < n; i++)
+			out[i] = k->dot(query, rows + i * dim, dim);
+}
+
+float vectors_score(const float *query, const float *row, size_t dim)
+{
+	float out;
+
+	score_rows(&out, kern_get(), query, row, dim, 1);
+	return out;
+}
+
 int vectors_add(struct vectors_scan *s, const uint8_t *ids, const uint8_t *rows, size_t n)
 {
 	int rc = RAG_OK;
@@ -119,11 +138,7 @@ int vectors_add(struct vectors_scan *s, const uint8_t *ids, const uint8_t *rows,
 
 		s->kern->f16_to_f32(s->rows, (const uint16_t *)(const void *)(rows + done * 2 * s->dim),
 				    m * s->dim);
-		if (s->dim >= FAISS_DIM_MIN)
-			faiss_fvec_inner_products_ny(s->score, s->query, s->rows, s->dim, m);
-		else
-			for (size_t i = 0; i < m; i++)
-				s->score[i] = s->kern->dot(s->query, s->rows + i * s->dim, s->dim);
+		score_rows(s->score, s->kern, s->query, s->rows, s->dim, m);
 		for (size_t i = 0; !rc && i < m; i++)
 			if (s->n < s->k || s->score[i] >= s->heap[0].score)
 				rc = keep(s, (struct vectors_hit){ s->score[i],

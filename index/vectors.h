@@ -29,4 +29,7 @@ int vectors_add(struct vectors_scan *s, const uint8_t *ids, const uint8_t *rows,
 /* Best first; borrowed until the next call. */
 const struct vectors_hit *vectors_best(struct vectors_scan *s, size_t *n);
 
+/* One vector against one: the score that a scan gives it.  (dim) each. */
+float vectors_score(const float *query, const float *row, size_t dim);
+
 #endif

@@ -13,9 +13,9 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -31,14 +31,6 @@ struct extract {
 	char chatter[CHATTER];
 	size_t n_chatter;
 };
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 const char *extract_type(enum frame_kind kind)
 {
@@ -133,7 +125,7 @@ int extract_start(struct extract **out, const char *program, int fd, const char 
 		rc = err_set(RAG_EIO, "cannot start the extractor: %s", strerror(errno));
 	if (!rc)
 		rc = spawn(x, buf_str(&path), in, ends[1], type, name);
-	x->started = now();
+	x->started = clock_now();
 fail:
 	file_close(ends[1]);
 	file_close(in);
@@ -232,7 +224,7 @@ static int await(struct extract *x, const struct progress *p, const struct progr
 			if (got == x->pid || (got < 0 && errno != EINTR))
 				break;
 		}
-		if (!late && now() - x->started > EXTRACT_WALL_S) {
+		if (!late && clock_now() - x->started > EXTRACT_WALL_S) {
 			kill(x->pid, SIGKILL);
 			late = true;
 		}

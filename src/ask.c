@@ -2,6 +2,7 @@
 #include "config.h"
 #include "src/rag_impl.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "generator/answer.h"
@@ -9,6 +10,7 @@
 #include "model/embed.h"
 #include "src/rag_search.h"
 
+#include <math.h>
 #include <string.h>
 
 #define DEFAULT_PASSAGES 5
@@ -77,14 +79,9 @@ static int remember(struct rag_chat *c, const char *question, const char *answer
 static int find_for(struct search_hits **out, struct rag *r, const char *query,
 		    const struct rag_search_opts *o)
 {
-	float *v;
-	int rc = rag_query_vector(&v, r, query);
+	double embed;
 
-	if (rc)
-		return rc;
-	rc = rag_find(out, r, v, embed_dim(r->embed), o, DEFAULT_PASSAGES);
-	mem_free(v);
-	return rc;
+	return rag_find(out, r, &(struct rag_question){ .text = query }, o, DEFAULT_PASSAGES, &embed);
 }
 
 static bool holds(const struct search_hits *h, size_t n, uint64_t chunk)
@@ -258,7 +255,7 @@ static int passages_of(struct passage **out, const struct search_hits *h)
 	for (size_t i = 0; i < h->n; i++)
 		p[i] = (struct passage){
 			.title = h->hit[i].title, .heading = h->hit[i].heading,
-			.text = h->hit[i].text, .len = h->hit[i].text_len, .score = h->hit[i].score,
+			.text = h->hit[i].text, .len = h->hit[i].text_len, .score = isnan(h->hit[i].cosine) ? 1 : h->hit[i].cosine,
 		};
 	*out = p;
 	return RAG_OK;
@@ -274,11 +271,11 @@ static int ask(struct answer_box *b, struct rag *r, struct rag_chat *chat,
 		.token = o->token, .token_arg = o->token_arg, .progress = &r->progress,
 	};
 	struct passage *passages = NULL;
-	double t = rag_now();
+	double t = clock_now();
 	int rc;
 
 	rc = find_passages(&b->hits, r, chat, question, so);
-	b->pub.seconds_search = rag_now() - t;
+	b->pub.seconds_search = clock_now() - t;
 	if (!rc)
 		rc = rag_need_answerer(r);
 	if (!rc)

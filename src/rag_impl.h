@@ -47,7 +47,6 @@ int rag_need_embed(struct rag *r, bool for_store);
 int rag_need_answerer(struct rag *r);
 /* To be passed through at the end of a call that can be cancelled. */
 int rag_done(struct rag *r, int rc);
-double rag_now(void);			/* seconds, monotonic */
 
 /* The options struct that the caller gave, grown to today's size with zeros.
  * size is *opts's first member, RAG_EINVAL if it was not set; NULL opts: all zeros. */

@@ -2,6 +2,7 @@
 #include "src/rag_impl.h"
 
 #include "base/conf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -12,7 +13,6 @@
 #include "model/embed.h"
 
 #include <string.h>
-#include <time.h>
 
 const char *rag_version(void)
 {
@@ -32,14 +32,6 @@ const char *rag_error(void)
 const char *rag_error_name(int code)
 {
 	return err_name(code);
-}
-
-double rag_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 int rag_opts_copy(void *out, size_t out_size, const void *opts)
@@ -69,7 +61,7 @@ static int tick(void *arg, const struct progress_at *at)
 	if (!r->progress_fn)
 		return 0;
 	/* Floors tick as often as is convenient to them; a caller wants a picture's pace. */
-	now = rag_now();
+	now = clock_now();
 	if (at->stage == r->last_stage && now - r->last_tick < 0.05 &&
 	    (!at->total || at->done != at->total))
 		return 0;

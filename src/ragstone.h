@@ -237,9 +237,17 @@ struct rag_search_opts {
 	size_t k;		/* hits wanted, at most 100,000; 0: 10 */
 	const char *in;		/* glob over URIs; NULL: all */
 	const char *filter;	/* "key=value" terms joined by " and ", over type, title, uri and labels; NULL: all */
-	double min_score;	/* -1 .. 1, hits below are left out; 0: none */
+	double min_score;	/* -1 .. 1, hits of a lower cosine are left out; 0: none */
+	const char *mode;	/* NULL or "hybrid": all there is; "fusion": vectors and words; "dense"; "bm25" */
+	size_t per_document;	/* hits from one document at most: 1 ranks documents by their best chunk; 0: any */
+	double weight;		/* of the vectors in a fusion, above 0, at most 1; 0: the store's */
+	unsigned skip;		/* enum rag_skip, stages of hybrid to leave out */
 };
-#define RAG_SEARCH_OPTS_INIT { sizeof(struct rag_search_opts), 0, NULL, NULL, 0 }
+#define RAG_SEARCH_OPTS_INIT { sizeof(struct rag_search_opts), 0, NULL, NULL, 0, NULL, 0, 0, 0 }
+enum rag_skip {
+	RAG_SKIP_LATE = 1,	/* late interaction: the best ones ordered by their tokens' vectors */
+	RAG_SKIP_SECOND = 2,	/* the second step: the tail refilled from the best ones */
+};
 
 struct rag_hit {
 	uint64_t doc, chunk;

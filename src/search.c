@@ -2,6 +2,7 @@
 #include "config.h"
 #include "src/rag_impl.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "index/search.h"
@@ -34,40 +35,122 @@ static int check_vectors(struct rag *r)
 	return rc;
 }
 
-int rag_find(struct search_hits **out, struct rag *r, const float *vector, size_t dim,
-	     const struct rag_search_opts *o, size_t default_k)
+static int parse_mode(enum search_mode *out, const char *name)
 {
-	struct search_hits *h = NULL;
-	struct filter *f = NULL;
+	static const char *const names[SEARCH_MODES] = { "hybrid", "fusion", "dense", "bm25" };
+
+	*out = SEARCH_HYBRID;
+	for (size_t i = 0; name && i < SEARCH_MODES; i++) {
+		*out = (enum search_mode)i;
+		if (!strcmp(names[i], name))
+			return RAG_OK;
+	}
+	return name ? err_set(RAG_EINVAL, "no search mode '%s': there are hybrid, fusion, dense and bm25", name)
+		    : RAG_OK;
+}
+
+static int parse_opts(struct search_opts *so, struct filter **f, const struct rag_search_opts *o,
+		      size_t default_k)
+{
 	int rc;
 
+	*f = NULL;
 	if (!(o->min_score >= -1 && o->min_score <= 1))
 		return err_set(RAG_EINVAL, "min-score %g is not between -1 and 1", o->min_score);
-	rc = filter_parse(&f, o->filter, o->in);
+	if (!(o->weight >= 0 && o->weight <= 1))
+		return err_set(RAG_EINVAL, "weight %g is not between 0 and 1", o->weight);
+	*so = (struct search_opts){
+		.k = o->k ? o->k : default_k, .per_document = o->per_document, .weight = (float)o->weight,
+		.skip = o->skip,
+	};
+	rc = parse_mode(&so->mode, o->mode);
 	if (!rc)
-		rc = search_dense(&h, r->store, vector, dim, o->k ? o->k : default_k, f);
+		rc = filter_parse(f, o->filter, o->in);
+	so->filter = *f;
+	return rc;
+}
+
+/* What falls below a least cosine goes; what has no vector cannot. */
+static void drop_low(struct search_hits *h, double min_score)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->n; i++)
+		if (min_score != 0 && h->hit[i].cosine < min_score)
+			search_hit_release(&h->hit[i]);
+		else
+			h->hit[n++] = h->hit[i];
+	h->n = n;
+}
+
+/* A search is too short for a bar, but Ctrl-C just before it counts. */
+static int check_cancel(struct rag *r)
+{
+	return atomic_load(&r->cancel) ? err_set(RAG_ECANCEL, "cancelled") : RAG_OK;
+}
+
+/* (dim) floats, the caller's. */
+static int query_vector(float **out, struct rag *r, const char *query)
+{
+	float *v;
+	int rc;
+
+	rc = rag_need_embed(r, true);
+	if (!rc)
+		rc = check_cancel(r);
+	if (rc)
+		return rc;
+	v = mem_calloc(embed_dim(r->embed), sizeof(*v));
+	if (!v)
+		return RAG_ENOMEM;
+	rc = embed_query(v, r->embed, query, strlen(query));
+	if (rc) {
+		mem_free(v);
+		return rc;
+	}
+	*out = v;
+	return RAG_OK;
+}
+
+int rag_find(struct search_hits **out, struct rag *r, const struct rag_question *question,
+	     const struct rag_search_opts *o, size_t default_k, double *seconds_embed)
+{
+	struct search_question q = { .text = question->text, .vector = question->vector, .dim = question->dim };
+	struct search_hits *h = NULL;
+	struct search_opts so;
+	struct filter *f;
+	float *v = NULL;
+	double t = clock_now();
+	int rc;
+
+	rc = parse_opts(&so, &f, o, default_k);
+	if (!rc && q.text && !q.text[strspn(q.text, " \t\r\n")])
+		rc = err_set(RAG_EINVAL, "empty query");
+	if (!rc && q.text && so.mode != SEARCH_BM25) {
+		rc = query_vector(&v, r, q.text);
+		q.vector = v;
+		q.dim = rc ? 0 : embed_dim(r->embed);
+	}
+	*seconds_embed = clock_now() - t;
+	q.len = q.text ? strlen(q.text) : 0;
+	if (!rc)
+		rc = search(&h, r->store, &q, &so);
 	filter_free(f);
+	mem_free(v);
 	if (!rc && !h->n)
 		rc = check_vectors(r);
 	if (rc) {
 		search_hits_free(h);
 		return rc;
 	}
+	drop_low(h, o->min_score);
 	*out = h;
 	return RAG_OK;
 }
 
-size_t rag_good(const struct search_hits *h, double min_score)
+static int wrap(struct rag_hits **out, struct search_hits *src)
 {
-	size_t n = 0;
-
-	while (n < h->n && (min_score == 0 || h->hit[n].score >= min_score))
-		n++;
-	return n;
-}
-
-static int wrap(struct rag_hits **out, struct search_hits *src, size_t n)
-{
+	size_t n = src->n;
 	struct hits_box *b = mem_calloc(1, sizeof(*b));
 
 	if (!b) {
@@ -97,88 +180,40 @@ static int wrap(struct rag_hits **out, struct search_hits *src, size_t n)
 	return RAG_OK;
 }
 
-static int search_timed(struct rag_hits **out, struct rag *r, const float *vector, size_t dim,
-			const struct rag_search_opts *o)
+static int find_wrapped(struct rag_hits **out, struct rag *r, const struct rag_question *q,
+			const struct rag_search_opts *opts)
 {
+	struct rag_search_opts o;
 	struct search_hits *h;
-	double t = rag_now();
-	int rc;
+	double t = clock_now(), embed;
+	int rc = rag_need_store(r);
 
-	rc = rag_find(&h, r, vector, dim, o, DEFAULT_K);
+	*out = NULL;
 	if (!rc)
-		rc = wrap(out, h, rag_good(h, o->min_score));
-	if (!rc)
-		(*out)->seconds_search = rag_now() - t;
-	return rc;
-}
-
-/* A search is too short for a bar, but Ctrl-C just before it counts. */
-static int check_cancel(struct rag *r)
-{
-	return atomic_load(&r->cancel) ? err_set(RAG_ECANCEL, "cancelled") : RAG_OK;
-}
-
-int rag_query_vector(float **out, struct rag *r, const char *query)
-{
-	float *v;
-	int rc;
-
-	if (!query[strspn(query, " \t\r\n")])
-		return err_set(RAG_EINVAL, "empty query");
-	rc = rag_need_embed(r, true);
+		rc = rag_opts_copy(&o, sizeof(o), opts);
 	if (!rc)
 		rc = check_cancel(r);
-	if (rc)
-		return rc;
-	v = mem_calloc(embed_dim(r->embed), sizeof(*v));
-	if (!v)
-		return RAG_ENOMEM;
-	rc = embed_query(v, r->embed, query, strlen(query));
-	if (rc) {
-		mem_free(v);
-		return rc;
+	if (!rc)
+		rc = rag_find(&h, r, q, &o, DEFAULT_K, &embed);
+	if (!rc)
+		rc = wrap(out, h);
+	if (!rc) {
+		(*out)->seconds_embed = embed;
+		(*out)->seconds_search = clock_now() - t - embed;
 	}
-	*out = v;
-	return RAG_OK;
+	return rag_done(r, rc);
 }
 
 int rag_search(struct rag_hits **out, struct rag *r, const char *query,
 	       const struct rag_search_opts *opts)
 {
-	struct rag_search_opts o;
-	double t = rag_now(), embedded;
-	float *v;
-	int rc = rag_need_store(r);
-
-	*out = NULL;
-	if (!rc)
-		rc = rag_opts_copy(&o, sizeof(o), opts);
-	if (!rc)
-		rc = rag_query_vector(&v, r, query);
-	if (rc)
-		return rag_done(r, rc);
-	embedded = rag_now() - t;
-	rc = search_timed(out, r, v, embed_dim(r->embed), &o);
-	mem_free(v);
-	if (!rc)
-		(*out)->seconds_embed = embedded;
-	return rag_done(r, rc);
+	return find_wrapped(out, r, &(struct rag_question){ .text = query }, opts);
 }
 
 int rag_search_vector(struct rag_hits **out, struct rag *r, const float *vector, size_t dim,
 		      const struct rag_search_opts *opts)
 {
-	struct rag_search_opts o;
-	int rc = rag_need_store(r);
-
-	*out = NULL;
-	if (!rc)
-		rc = rag_opts_copy(&o, sizeof(o), opts);
-	if (!rc)
-		rc = check_cancel(r);
-	if (!rc)
-		rc = search_timed(out, r, vector, dim, &o);
-	return rag_done(r, rc);
+	return find_wrapped(out, r, &(struct rag_question){ .vector = vector, .dim = dim }, opts);
 }
 
 void rag_hits_free(struct rag_hits *h)

@@ -5,6 +5,7 @@
 #ifndef RAG_TESTS_STORE_UTIL_H
 #define RAG_TESTS_STORE_UTIL_H
 
+#include "index/search.h"
 #include "index/store.h"
 #include "base/err.h"
 #include "base/mem.h"
@@ -153,6 +154,16 @@ static int open_pair(struct store **s, struct store_writer **w, const char *dir,
 	if (!rc)
 		rc = store_set_generation(*w, "fixed 64", "tester", print_a, DIM);
 	return rc;
+}
+
+__attribute__((unused))
+static int find_dense(struct search_hits **out, struct store *s, const float *query, size_t dim,
+		      size_t k, const struct filter *f)
+{
+	struct search_question q = { .vector = query, .dim = dim };
+	struct search_opts o = { .k = k, .mode = SEARCH_DENSE, .filter = f };
+
+	return search(out, s, &q, &o);
 }
 
 __attribute__((unused))

@@ -3,6 +3,7 @@
 #include "src/cli/opts.h"
 
 #include "base/conf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -17,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #define REPEAT_MAX 64
 #define COUNTS_MAX 8		/* of -p and of -n */
@@ -38,14 +38,6 @@ static const struct opt opts[] = {
 	{ 'n', NULL, "N,...", OPT_LIST, offsetof(struct args, n), "tokens decoded (128); 0: none" },
 	{ 'r', "repeat", "N", OPT_INT, offsetof(struct args, repeat), "runs, the median counts (5)" },
 };
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static int by_value(const void *a, const void *b)
 {
@@ -135,12 +127,12 @@ static int model_open(struct model_bench *b, size_t n_ctx)
 /* From the file to the logits of a short prompt. */
 static int time_start(double *out, struct model_bench *b)
 {
-	double t = now();
+	double t = clock_now();
 	int rc = model_open(b, b->most);
 
 	if (!rc)
 		rc = decoder_eval(b->logits, b->run, b->ids, START_PROMPT, NULL);
-	*out = now() - t;
+	*out = clock_now() - t;
 	model_close(b);
 	return rc;
 }
@@ -148,13 +140,13 @@ static int time_start(double *out, struct model_bench *b)
 /* Both begin with an empty cache, as llama-bench's do. */
 static int time_model(double *out, struct model_bench *b, size_t n, size_t at_once)
 {
-	double t = now();
+	double t = clock_now();
 	int rc = RAG_OK;
 
 	decoder_rewind(b->run, 0);
 	for (size_t i = 0; !rc && i < n; i += at_once)
 		rc = decoder_eval(b->logits, b->run, b->ids + i, at_once, NULL);
-	*out = now() - t;
+	*out = clock_now() - t;
 	return rc;
 }
 
@@ -256,13 +248,13 @@ static int embed_rounds(struct embed *e, const struct embed_text *t, size_t n, s
 	int rc = embed_query(out, e, question, sizeof(question) - 1);
 
 	for (size_t k = 0; !rc && k < repeat; k++) {
-		start = now();
+		start = clock_now();
 		rc = embed_texts(out, e, t, n, 0, NULL, NULL);
-		batch[k] = now() - start;
+		batch[k] = clock_now() - start;
 		for (size_t i = 0; !rc && i < QUERIES; i++) {
-			start = now();
+			start = clock_now();
 			rc = embed_query(out, e, question, sizeof(question) - 1);
-			query[k * QUERIES + i] = now() - start;
+			query[k * QUERIES + i] = clock_now() - start;
 		}
 	}
 	if (rc)

@@ -9,7 +9,8 @@
 struct args {
 	size_t k;
 	const char *in, *filter, *mode;
-	double min_score;
+	double min_score, weight;
+	size_t per_document;
 	int explain;
 };
 
@@ -21,7 +22,11 @@ static const struct opt opts[] = {
 	{ 0, "min-score", "S", OPT_REAL, offsetof(struct args, min_score),
 	  "no hits below this cosine" },
 	{ 0, "mode", "MODE", OPT_STR, offsetof(struct args, mode),
-	  "dense: by meaning (the only one so far)" },
+	  "hybrid (all there is), fusion, dense, bm25" },
+	{ 0, "weight", "W", OPT_REAL, offsetof(struct args, weight),
+	  "of meaning against words in the fusion, 0 to 1 (the store's, .65)" },
+	{ 0, "per-document", "N", OPT_SIZE, offsetof(struct args, per_document),
+	  "at most N hits of one document" },
 	{ 0, "explain", NULL, OPT_FLAG, offsetof(struct args, explain),
 	  "the time of each stage, on stderr" },
 };
@@ -81,8 +86,6 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 	int code, rc;
 
 	(void)argc;
-	if (a->mode && strcmp(a->mode, "dense"))
-		return cli_usage("unknown mode '%s'; there is: dense", a->mode);
 	o.read_only = 1;
 	code = cli_open(&r, c, &o);
 	if (code)
@@ -91,6 +94,9 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 	so.in = a->in;
 	so.filter = a->filter;
 	so.min_score = a->min_score;
+	so.mode = a->mode;
+	so.per_document = a->per_document;
+	so.weight = a->weight;
 	rc = rag_search(&hits, r, argv[0], &so);
 	if (rc) {
 		code = cli_fail(rc);

@@ -2,6 +2,7 @@
 #include "config.h"
 #include "src/cli/cli.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/utf8.h"
 
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -27,14 +27,6 @@ static int columns(int fd)
 	return w.ws_col;
 }
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 int cli_bar(void *arg, const struct rag_progress *p)
 {
 	enum { WIDTH = 24 };
@@ -42,7 +34,7 @@ int cli_bar(void *arg, const struct rag_progress *p)
 	static const char *stage;
 	static uint64_t first_done;
 	struct cli *c = arg;
-	double t = now();
+	double t = clock_now();
 	char line[512], eta[32] = "";
 	const char *what = p->what ? strrchr(p->what, '/') : NULL;
 	int cols, fill, n;

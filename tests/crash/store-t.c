@@ -297,7 +297,7 @@ static bool judge(const char *what)
 	store_snap_end(v);
 	if (!whole)
 		printf("# %s: a document is there in part\n", what);
-	good &= !search_dense(&h, s, q, DIM, 50, NULL);
+	good &= !find_dense(&h, s, q, DIM, 50, NULL);
 	for (size_t i = 0; good && i < h->n; i++)
 		good &= known[atoi(h->hit[i].uri + 3)] != 0;
 	if (good)

@@ -92,7 +92,7 @@ static int do_search(void)
 	int rc = filter_parse(&f, "a=b and type=\"text/*\"", "s*");
 
 	if (!rc)
-		rc = search_dense(&h, s, q, DIM, 5, f);
+		rc = find_dense(&h, s, q, DIM, 5, f);
 	if (!rc)
 		search_hits_free(h);
 	filter_free(f);

@@ -158,7 +158,7 @@ static void test_bytes(struct rag *r)
 
 	is_int(rag_ingest_bytes(r, "b:html", "<title>T</title><p>Rivers &amp; castles", 39, "text/html", NULL, &t),
 	       RAG_OK, "HTML");
-	is_int(rag_search(&h, r, "rivers castles", &(struct rag_search_opts){ sizeof(struct rag_search_opts), 1, "b:*", NULL, 0 }), RAG_OK,
+	is_int(rag_search(&h, r, "rivers castles", &(struct rag_search_opts){ .size = sizeof(struct rag_search_opts), .k = 1, .in = "b:*" }), RAG_OK,
 	       "found");
 	ok(h->n == 1 && !strcmp(h->hit[0]->text, "Rivers & castles") && !strcmp(h->hit[0]->title, "T"), "as text");
 	rag_hits_free(h);

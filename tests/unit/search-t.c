@@ -97,7 +97,7 @@ static void compare(const char *expr, const char *in)
 		store_snap(&t.v, s);
 		store_docs(t.v, twin_doc, &t);
 		store_snap_end(t.v);
-		if (search_dense(&h, s, q, DIM, 1000, f)) {
+		if (find_dense(&h, s, q, DIM, 1000, f)) {
 			ok(false, "a search works");
 			break;
 		}
@@ -121,13 +121,13 @@ static void test_refused(void)
 	struct search_hits *h;
 	float q[DIM + 1] = { 0 };
 
-	is_int(search_dense(&h, s, q, DIM, 5, NULL), RAG_EINVAL, "a query of zeros");
+	is_int(find_dense(&h, s, q, DIM, 5, NULL), RAG_EINVAL, "a query of zeros");
 	q[0] = NAN;
-	is_int(search_dense(&h, s, q, DIM, 5, NULL), RAG_EINVAL, "one that is no number");
+	is_int(find_dense(&h, s, q, DIM, 5, NULL), RAG_EINVAL, "one that is no number");
 	q[0] = 1;
-	is_int(search_dense(&h, s, q, DIM, 0, NULL), RAG_EINVAL, "no hits wanted");
-	is_int(search_dense(&h, s, q, DIM, SEARCH_K_MAX + 1, NULL), RAG_EINVAL, "too many wanted");
-	is_int(search_dense(&h, s, q, DIM + 1, 5, NULL), RAG_EMISMATCH, "another number of dimensions");
+	is_int(find_dense(&h, s, q, DIM, 0, NULL), RAG_EINVAL, "no hits wanted");
+	is_int(find_dense(&h, s, q, DIM, SEARCH_K_MAX + 1, NULL), RAG_EINVAL, "too many wanted");
+	is_int(find_dense(&h, s, q, DIM + 1, 5, NULL), RAG_EMISMATCH, "another number of dimensions");
 	ok(strstr(err_msg(), "tester") != NULL, "names the embedder");
 	ok(h == NULL, "and gives nothing");
 	search_hits_free(NULL);
@@ -141,7 +141,7 @@ static void test_found(void)
 	char *text = text_make(200 + 10 * (17 % 7), 17);
 
 	vector_of(q, DIM, text, CHUNK);
-	is_int(search_dense(&h, s, q, DIM, 3, NULL), RAG_OK, "a search");
+	is_int(find_dense(&h, s, q, DIM, 3, NULL), RAG_OK, "a search");
 	is_int((long long)h->n, 3, "gives what is wanted");
 	ok(h->hit[0].doc == id[17], "the document is first");
 	ok(h->hit[0].score > 0.999f && h->hit[0].score <= 1, "with a cosine of one");
@@ -167,24 +167,24 @@ static void test_shared(void)
 	d.labels = "n=c2";
 	put_doc(&r[1], w, &d);
 	vector_of(q, DIM, d.text, strlen(d.text));
-	search_dense(&h, s, q, DIM, 2, NULL);
+	find_dense(&h, s, q, DIM, 2, NULL);
 	ok(h->n == 2 && h->hit[0].doc == r[0].doc && h->hit[1].content != h->hit[0].content,
 	   "a shared content answers once, for the lowest document");
 	search_hits_free(h);
 	filter_parse(&f, "n=c2", NULL);
-	search_dense(&h, s, q, DIM, 2, f);
+	find_dense(&h, s, q, DIM, 2, f);
 	ok(h->n == 1 && h->hit[0].doc == r[1].doc, "or for the one that passes the filter");
 	is_str(h->n ? h->hit[0].uri : NULL, "copy/2", "by its own name");
 	search_hits_free(h);
 	store_forget(w, &r[1].doc, 1);
-	search_dense(&h, s, q, DIM, 2, f);
+	find_dense(&h, s, q, DIM, 2, f);
 	is_int((long long)h->n, 0, "forgotten, it does not answer");
 	search_hits_free(h);
-	search_dense(&h, s, q, DIM, 1, NULL);
+	find_dense(&h, s, q, DIM, 1, NULL);
 	ok(h->n == 1 && h->hit[0].doc == r[0].doc, "the other one still does");
 	search_hits_free(h);
 	store_forget(w, &r[0].doc, 1);
-	search_dense(&h, s, q, DIM, 1, NULL);
+	find_dense(&h, s, q, DIM, 1, NULL);
 	ok(h->n == 1 && h->hit[0].score < 0.99f, "until it is forgotten as well");
 	search_hits_free(h);
 	filter_free(f);
@@ -202,17 +202,17 @@ static void test_unseen(void)
 
 	stage_doc_of(&st, w, &d);
 	vector_of(q, DIM, text + 10 * CHUNK, CHUNK);
-	search_dense(&h, s, q, DIM, 5, NULL);
+	find_dense(&h, s, q, DIM, 5, NULL);
 	ok(h->n == 5 && h->hit[0].score < 0.99f, "what is staged is not found");
 	search_hits_free(h);
 	compare(NULL, NULL);
 	store_publish(&r, w, &st, 1);
 	stage_free(st);
-	search_dense(&h, s, q, DIM, 5, NULL);
+	find_dense(&h, s, q, DIM, 5, NULL);
 	ok(h->n == 5 && h->hit[0].doc == r.doc && h->hit[0].start == 10 * CHUNK, "published, it is");
 	search_hits_free(h);
 	store_forget(w, &r.doc, 1);
-	search_dense(&h, s, q, DIM, 5, NULL);
+	find_dense(&h, s, q, DIM, 5, NULL);
 	ok(h->n == 5 && h->hit[0].score < 0.99f, "forgotten, no more");
 	search_hits_free(h);
 	free(text);
@@ -228,7 +228,7 @@ static void test_empty(void)
 
 	strcpy(dir, tmp_dir());
 	store_open(&e, dir, &make);
-	is_int(search_dense(&h, e, q, DIM, 5, NULL), RAG_OK, "a store without vectors");
+	is_int(find_dense(&h, e, q, DIM, 5, NULL), RAG_OK, "a store without vectors");
 	is_int((long long)h->n, 0, "gives no hits");
 	search_hits_free(h);
 	store_close(e);

@@ -1,0 +1,108 @@
+#include "config.h"
+#include "index/pool.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+void pool_release(struct pool *p)
+{
+	mem_free(p->c);
+	memset(p, 0, sizeof(*p));
+}
+
+int pool_add(struct pool *p, uint64_t chunk)
+{
+	if (p->n == p->cap) {
+		size_t cap = p->cap ? 2 * p->cap : 256;
+		struct cand *c = mem_realloc(p->c, cap, sizeof(*c));
+
+		if (!c)
+			return RAG_ENOMEM;
+		p->c = c;
+		p->cap = cap;
+	}
+	p->c[p->n++] = (struct cand){ .chunk = chunk, .cosine = NAN, .bm25 = NAN, .late = NAN };
+	return RAG_OK;
+}
+
+static int by_chunk(const void *a, const void *b)
+{
+	const struct cand *x = a, *y = b;
+
+	return x->chunk < y->chunk ? -1 : x->chunk > y->chunk;
+}
+
+void pool_settle(struct pool *p)
+{
+	size_t n = 0;
+
+	if (p->n)
+		qsort(p->c, p->n, sizeof(*p->c), by_chunk);
+	for (size_t i = 0; i < p->n; i++)
+		if (!n || p->c[i].chunk != p->c[n - 1].chunk)
+			p->c[n++] = p->c[i];
+	p->n = n;
+}
+
+static int by_score(const void *a, const void *b)
+{
+	const struct cand *x = a, *y = b;
+
+	return x->score != y->score ? (x->score > y->score ? -1 : 1) : by_chunk(a, b);
+}
+
+void pool_sort(struct pool *p)
+{
+	if (p->n)
+		qsort(p->c, p->n, sizeof(*p->c), by_score);
+}
+
+struct spread {
+	double mean, deviation;		/* deviation 0: all the same, or none known */
+};
+
+static struct spread spread_of(const struct pool *p, size_t member)
+{
+	struct spread s = { 0, 0 };
+	double sum = 0, square = 0;
+	size_t n = 0;
+
+	for (size_t pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; i < p->n; i++) {
+			float x;
+
+			memcpy(&x, (const char *)&p->c[i] + member, sizeof(x));
+			if (isnan(x))
+				continue;
+			if (pass)
+				square += (x - s.mean) * (x - s.mean);
+			else
+				sum += x;
+			n += !pass;
+		}
+		if (n && !pass)
+			s.mean = sum / (double)n;
+	}
+	if (n)
+		s.deviation = sqrt(square / (double)n);
+	return s;
+}
+
+static double z(const struct spread *s, float x)
+{
+	return isnan(x) || !(s->deviation > 0) ? 0 : (x - s->mean) / s->deviation;
+}
+
+void pool_fuse(struct pool *p, float weight)
+{
+	struct spread dense = spread_of(p, offsetof(struct cand, cosine));
+	struct spread words = spread_of(p, offsetof(struct cand, bm25));
+
+	for (size_t i = 0; i < p->n; i++)
+		p->c[i].score = (float)((double)weight * z(&dense, p->c[i].cosine) +
+					(1 - (double)weight) * z(&words, p->c[i].bm25));
+}

@@ -3,7 +3,6 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
-#include <stdbool.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -81,6 +80,11 @@ void regex_free(struct regex *re)
 	mem_free(re);
 }
 
+void regex_limit(struct regex *re, unsigned steps)
+{
+	pcre2_set_match_limit(re->match, steps);
+}
+
 static int match_failed(int code, size_t at)
 {
 	PCRE2_UCHAR why[128];
@@ -129,5 +133,31 @@ int regex_each(const struct regex *re, const char *s, size_t n,
 		at += len;
 	}
 	pcre2_match_data_free(data);
+	return rc;
+}
+
+int regex_has(bool *out, const struct regex *re, const char *s, size_t n)
+{
+	pcre2_match_data *data;
+	struct buf clean = BUF_INIT;
+	int rc = RAG_OK, code;
+
+	*out = false;
+	if (utf8_valid(s, n) != n) {
+		rc = utf8_repair(&clean, s, n, NULL);
+		s = buf_str(&clean);
+		n = clean.len;
+	}
+	data = rc ? NULL : pcre2_match_data_create(1, re->general);
+	if (data) {
+		code = pcre2_match(re->code, (PCRE2_SPTR)s, n, 0, PCRE2_NO_UTF_CHECK, data, re->match);
+		*out = code >= 0;
+		if (code < 0 && code != PCRE2_ERROR_NOMATCH)
+			rc = match_failed(code, 0);
+	} else {
+		rc = RAG_ENOMEM;
+	}
+	pcre2_match_data_free(data);
+	buf_release(&clean);
 	return rc;
 }

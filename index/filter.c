@@ -1,326 +1,278 @@
 #include "config.h"
 #include "index/filter.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/mem.h"
+#include "index/filter_impl.h"
 
-struct term {
-	char *key;	/* owned */
-	char *glob;	/* owned */
-	bool path;
-};
+#define DIGITS 15	/* that any double holds exactly */
 
-struct filter {
-	struct term *term;	/* owned; all must match */
-	size_t n;
-};
-
-/* ---- globs ---------------------------------------------------------------- */
-
-/* A set at g ("[...]"): its length, and whether c is in it; 0: malformed. */
-static size_t set_match(const char *g, unsigned char c, bool *in)
+void filter_node_free(struct filter_node *n)
 {
-	size_t i = 1;
-	bool not = g[i] == '!' || g[i] == '^', found = false;
+	while (n) {
+		struct filter_node *next = n->next;
 
-	i += not;
-	for (size_t first = i; g[i] && (g[i] != ']' || i == first); ) {
-		unsigned char lo, hi;
-
-		if (g[i] == '\\' && g[i + 1])
-			i++;
-		lo = hi = (unsigned char)g[i++];
-		if (g[i] == '-' && g[i + 1] && g[i + 1] != ']') {
-			i++;
-			if (g[i] == '\\' && g[i + 1])
-				i++;
-			hi = (unsigned char)g[i++];
-		}
-		found |= lo <= c && c <= hi;
+		filter_node_free(n->child);	/* FILTER_DEPTH bounds it */
+		for (size_t i = 0; i < n->n; i++)
+			mem_free(n->value[i].text);
+		mem_free(n->value);
+		mem_free(n->name);
+		regex_free(n->re);
+		mem_free(n);
+		n = next;
 	}
-	*in = found != not;
-	return g[i] == ']' ? i + 1 : 0;
-}
-
-/* A UTF-8 sequence counts as one character for '?'. */
-static size_t char_len(const char *s, const char *end)
-{
-	const char *p = s + 1;
-
-	while (((unsigned char)*s & 0xC0) == 0xC0 && p < end && ((unsigned char)*p & 0xC0) == 0x80)
-		p++;
-	return (size_t)(p - s);
-}
-
-/* One element of the glob at g, no star, against s: their lengths; false: no match. */
-static bool one_match(const char *g, const char *s, const char *end, bool path, size_t *glen, size_t *slen)
-{
-	bool in;
-
-	*glen = *slen = 1;
-	if (s == end)
-		return false;
-	if (*g == '?') {
-		*slen = char_len(s, end);
-		return !path || *s != '/';
-	}
-	if (*g == '[') {
-		size_t n = set_match(g, (unsigned char)*s, &in);
-
-		if (n) {
-			*glen = n;
-			return in && (!path || *s != '/');
-		}
-	}
-	if (*g == '\\' && g[1]) {
-		*glen = 2;
-		return g[1] == *s;
-	}
-	return *g == *s;
-}
-
-/*
- * Stars match as little as they can and take more when the rest fails.  Only
- * the last star of each kind needs to be taken up again (a later one can do
- * all that an earlier one could), so the time is at most length times length.
- */
-static bool glob_whole(const char *glob, const char *s, const char *end, bool path)
-{
-	const char *star_g = NULL, *star_s = NULL;	/* behind the last '*', and what it stands before */
-	const char *deep_g = NULL, *deep_s = NULL;	/* the same of what crosses '/' */
-	const char *g = glob;
-	bool folders = false;				/* deep is a whole "**" + "/": any folders, or none */
-	size_t gn, sn;
-
-	for (;;) {
-		if (*g == '*') {
-			const char *at = g;
-
-			while (*g == '*')
-				g++;
-			if (path && g - at < 2) {
-				star_g = g;
-				star_s = s;
-				continue;
-			}
-			folders = path && *g == '/' && (at == glob || at[-1] == '/');
-			g += folders;
-			deep_g = g;
-			deep_s = s;
-			star_g = NULL;
-			continue;
-		}
-		if (!*g && s == end)
-			return true;
-		if (*g && one_match(g, s, end, path, &gn, &sn)) {
-			g += gn;
-			s += sn;
-			continue;
-		}
-		if (star_g && star_s < end && *star_s != '/') {
-			g = star_g;
-			s = ++star_s;
-			continue;
-		}
-		if (deep_g && folders)
-			deep_s = memchr(deep_s, '/', (size_t)(end - deep_s));
-		if (!deep_g || !deep_s || deep_s == end)
-			return false;
-		g = deep_g;
-		s = ++deep_s;
-		star_g = NULL;
-	}
-}
-
-static bool glob_range(const char *glob, const char *s, size_t n, bool path)
-{
-	const char *end = s + n, *slash;
-
-	if (glob_whole(glob, s, end, path))
-		return true;
-	if (!path)
-		return false;
-	slash = memrchr(s, '/', n);
-	if (slash && !strchr(glob, '/') && glob_whole(glob, slash + 1, end, path))
-		return true;
-	return n > 7 && !memcmp(s, "file://", 7) && !strstr(glob, "://") && glob_whole(glob, s + 7, end, path);
-}
-
-bool filter_glob(const char *glob, const char *s, bool path)
-{
-	return glob_range(glob, s, strlen(s), path);
-}
-
-/* ---- expressions --------------------------------------------------------------- */
-
-static int term_add(struct filter *f, const char *key, size_t key_len, const char *glob, size_t glob_len)
-{
-	struct term *p = mem_realloc(f->term, f->n + 1, sizeof(*p)), *t;
-
-	if (!p)
-		return RAG_ENOMEM;
-	f->term = p;
-	t = &p[f->n++];
-	t->key = mem_strndup(key, key_len);
-	t->glob = mem_strndup(glob, glob_len);
-	t->path = key_len == 3 && !memcmp(key, "uri", 3);
-	return t->key && t->glob ? RAG_OK : RAG_ENOMEM;
-}
-
-static int bad(const char *expr, const char *at, const char *what)
-{
-	return err_set(RAG_EINVAL, "filter '%.200s': %s at position %zu", expr, what, (size_t)(at - expr) + 1);
-}
-
-/* A quoted pattern: what \" and \\ stand for, the rest as it is.  *end: behind the quote. */
-static int unquote(char **out, const char **end, const char *expr, const char *p)
-{
-	const char *from = p++;
-	size_t n = 0;
-	char *s = mem_alloc(strlen(p) + 1);
-
-	if (!s)
-		return RAG_ENOMEM;
-	while (*p && *p != '"') {
-		if (*p == '\\' && (p[1] == '"' || p[1] == '\\'))
-			p++;
-		s[n++] = *p++;
-	}
-	s[n] = 0;
-	if (!*p) {
-		mem_free(s);
-		return bad(expr, from, "a quote that is not closed");
-	}
-	*out = s;
-	*end = p + 1;
-	return RAG_OK;
-}
-
-/* Where " and" begins, or the end. */
-static const char *pattern_end(const char *p)
-{
-	const char *and = p;
-
-	while ((and = strstr(and, " and")) && and[4] && and[4] != ' ' && and[4] != '\t')
-		and++;
-	return and ? and : p + strlen(p);
-}
-
-static int parse(struct filter *f, const char *expr)
-{
-	const char *p = expr;
-	int rc;
-
-	for (;;) {
-		const char *key, *eq, *end;
-		char *quoted = NULL;
-
-		p += strspn(p, " \t");
-		key = p;
-		p += strcspn(p, "= \t\"");
-		eq = p;
-		if (eq == key)
-			return bad(expr, key, *key ? "no key" : "a term is missing");
-		p += strspn(p, " \t");
-		if (*p != '=')
-			return bad(expr, p, "'=' is missing");
-		p++;
-		p += strspn(p, " \t");
-		if (*p == '"') {
-			rc = unquote(&quoted, &p, expr, p);
-			if (!rc)
-				rc = term_add(f, key, (size_t)(eq - key), quoted, strlen(quoted));
-			mem_free(quoted);
-		} else {
-			end = pattern_end(p);
-			while (end > p && (end[-1] == ' ' || end[-1] == '\t'))
-				end--;
-			if (end == p)
-				return bad(expr, p, "a pattern is missing");
-			rc = term_add(f, key, (size_t)(eq - key), p, (size_t)(end - p));
-			p = end;
-		}
-		if (rc)
-			return rc;
-		end = p + strspn(p, " \t");
-		if (!*end)
-			return RAG_OK;
-		if (end == p || strncmp(end, "and", 3) || (end[3] && end[3] != ' ' && end[3] != '\t'))
-			return bad(expr, end, "' and ' is missing");
-		p = end + 3;
-	}
-}
-
-int filter_parse(struct filter **out, const char *expr, const char *in)
-{
-	struct filter *f;
-	int rc = RAG_OK;
-
-	*out = NULL;
-	if ((!expr || !*expr) && (!in || !*in))
-		return RAG_OK;
-	f = mem_calloc(1, sizeof(*f));
-	if (!f)
-		return RAG_ENOMEM;
-	if (expr && *expr)
-		rc = parse(f, expr);
-	if (!rc && in && *in)
-		rc = term_add(f, "uri", 3, in, strlen(in));
-	if (rc)
-		goto fail;
-	*out = f;
-	return RAG_OK;
-fail:
-	filter_free(f);
-	return rc;
 }
 
 void filter_free(struct filter *f)
 {
 	if (!f)
 		return;
-	for (size_t i = 0; i < f->n; i++) {
-		mem_free(f->term[i].key);
-		mem_free(f->term[i].glob);
-	}
-	mem_free(f->term);
+	filter_node_free(f->root);
 	mem_free(f);
 }
 
-/* Any label of that key whose value matches. */
-static bool label_match(const struct term *t, const char *labels)
+/* ---- values ----------------------------------------------------------------- */
+
+static size_t digits(const char *s, size_t n)
 {
-	size_t key = strlen(t->key);
+	size_t i = 0;
 
-	for (const char *p = labels; *p; ) {
-		size_t n = strcspn(p, ",");
+	while (i < n && s[i] >= '0' && s[i] <= '9')
+		i++;
+	return i;
+}
 
-		if (n > key && p[key] == '=' && !memcmp(p, t->key, key) &&
-		    glob_range(t->glob, p + key + 1, n - key - 1, false))
-			return true;
-		p += n;
-		p += *p == ',';
+/* Not strtod(): that goes by the locale, and takes "nan", "0x10" and " 1". */
+bool filter_number(double *out, const char *s, size_t n)
+{
+	size_t i = n && (*s == '-' || *s == '+'), whole = digits(s + i, n - i), part = 0;
+	double v = 0, scale;
+	int e = 0;
+
+	for (size_t k = 0; k < whole; k++)
+		v = v * 10 + (s[i + k] - '0');
+	i += whole;
+	if (i + 1 < n && s[i] == '.') {
+		part = digits(s + i + 1, n - i - 1);
+		for (size_t k = 0; k < part; k++)
+			v = v * 10 + (s[i + 1 + k] - '0');
+		i += part ? part + 1 : 0;
 	}
-	return false;
-}
+	if (whole + part == 0 || whole + part > DIGITS)
+		return false;
+	if (i + 1 < n && (s[i] == 'e' || s[i] == 'E')) {
+		size_t sign = s[i + 1] == '-' || s[i + 1] == '+', k = digits(s + i + 1 + sign, n - i - 1 - sign);
 
-static bool term_match(const struct term *t, const struct store_doc *d)
-{
-	if (t->path)
-		return filter_glob(t->glob, d->uri, true);
-	if (!strcmp(t->key, "type"))
-		return filter_glob(t->glob, d->type, false);
-	if (!strcmp(t->key, "title"))
-		return filter_glob(t->glob, d->title, false);
-	return label_match(t, d->labels);
-}
-
-bool filter_match(const struct filter *f, const struct store_doc *d)
-{
-	for (size_t i = 0; f && i < f->n; i++)
-		if (!term_match(&f->term[i], d))
+		if (!k || k > 3)
 			return false;
-	return true;
+		for (size_t d = 0; d < k; d++)
+			e = e * 10 + (s[i + 1 + sign + d] - '0');
+		e = s[i + 1] == '-' ? -e : e;
+		i += 1 + sign + k;
+	}
+	if (i != n)
+		return false;
+	e -= (int)part;
+	scale = pow(10, e < 0 ? -e : e);
+	v = e < 0 ? v / scale : v * scale;
+	*out = *s == '-' ? -v : v;
+	return isfinite(v);
+}
+
+/* -1, 0, 1; 2: no order between them. */
+static int filter_order(const struct filter_node *t, const struct filter_value *v, const char *s, size_t n)
+{
+	double x;
+	int c;
+
+	if (v->number && filter_number(&x, s, n))
+		return x < v->n ? -1 : x > v->n;
+	/* 2020 and "2021-05-03" are dates, 2020 and "unknown" are nothing. */
+	if (v->number && !digits(s, n))
+		return 2;
+	if ((t->key == FILTER_ADDED || t->key == FILTER_MODIFIED) && n > v->len)
+		n = v->len;
+	c = memcmp(s, v->text, n < v->len ? n : v->len);
+	return c ? (c < 0 ? -1 : 1) : n < v->len ? -1 : n > v->len;
+}
+
+/* Is the term true of this value? */
+static int holds(bool *out, const struct filter_node *t, const char *s, size_t n)
+{
+	*out = false;
+	if (t->op == FILTER_HAS)
+		*out = true;
+	else if (t->op == FILTER_REGEX)
+		return regex_has(out, t->re, s, n);
+	else if (t->op == FILTER_GLOB)
+		*out = filter_glob_range(t->value->text, s, n, t->key == FILTER_URI || t->key == FILTER_PATH);
+	for (size_t i = 0; i < t->n && t->op <= FILTER_GE && !*out; i++) {
+		int c = filter_order(t, &t->value[i], s, n);
+
+		switch (t->op) {
+		case FILTER_LT:
+			*out = c == -1;
+			break;
+		case FILTER_LE:
+			*out = c == -1 || c == 0;
+			break;
+		case FILTER_GT:
+			*out = c == 1;
+			break;
+		case FILTER_GE:
+			*out = c == 1 || c == 0;
+			break;
+		default:
+			*out = c == 0;
+		}
+	}
+	return RAG_OK;
+}
+
+/* ---- what a document has under a key ----------------------------------------- */
+
+/* "key=value" items up to `sep` each.  *found: the key is there. */
+static int in_list(bool *out, bool *found, const struct filter_node *t, const char *list, char sep)
+{
+	int rc = RAG_OK;
+
+	*found = false;
+	for (const char *p = list; !rc && !*out && *p; ) {
+		const char *end = strchr(p, sep);
+		size_t n = end ? (size_t)(end - p) : strlen(p);
+
+		if (n > t->name_len && p[t->name_len] == '=' && !memcmp(p, t->name, t->name_len)) {
+			*found = true;
+			rc = holds(out, t, p + t->name_len + 1, n - t->name_len - 1);
+		}
+		p += n;
+		p += *p == sep;
+	}
+	return rc;
+}
+
+/* The path, then what is left of it behind each '/'. */
+static int in_path(bool *out, const struct filter_node *t, const char *uri)
+{
+	char *local = NULL;
+	const char *path = uri, *scheme = strstr(uri, "://");
+	int rc = !strncmp(uri, "file:", 5) ? file_from_uri(&local, uri) : RAG_EINVAL;
+
+	if (rc == RAG_ENOMEM)
+		return rc;
+	if (!rc)
+		path = local;
+	else if (scheme && strchr(scheme + 3, '/'))
+		path = strchr(scheme + 3, '/');
+	rc = holds(out, t, path, strlen(path));
+	for (const char *p = path; !rc && !*out && (p = strchr(p, '/')) && *++p; )
+		rc = holds(out, t, p, strlen(p));
+	mem_free(local);
+	return rc;
+}
+
+static int in_time(bool *out, const struct filter_node *t, int64_t seconds)
+{
+	time_t at = (time_t)seconds;
+	struct tm tm;
+	char s[40];
+
+	if (!seconds || !gmtime_r(&at, &tm))
+		return RAG_OK;	/* not known */
+	return holds(out, t, s, strftime(s, sizeof(s), "%Y-%m-%dT%H:%M:%SZ", &tm));
+}
+
+static int term(bool *out, const struct filter_node *t, const struct store_doc *d)
+{
+	char size[24];
+	bool found;
+	int rc;
+
+	*out = false;
+	switch (t->key) {
+	case FILTER_URI:
+		return holds(out, t, d->uri, strlen(d->uri));
+	case FILTER_PATH:
+		return in_path(out, t, d->uri);
+	case FILTER_TITLE:
+		return *d->title ? holds(out, t, d->title, strlen(d->title)) : RAG_OK;
+	case FILTER_TYPE:
+		return *d->type ? holds(out, t, d->type, strlen(d->type)) : RAG_OK;
+	case FILTER_SIZE:
+		snprintf(size, sizeof(size), "%llu", (unsigned long long)d->source_size);
+		return holds(out, t, size, strlen(size));
+	case FILTER_ADDED:
+		return in_time(out, t, d->added);
+	case FILTER_MODIFIED:
+		return in_time(out, t, d->source_mtime / 1000000000);
+	case FILTER_LABEL:
+		break;
+	}
+	rc = in_list(out, &found, t, d->labels, ',');
+	return rc || found ? rc : in_list(out, &found, t, d->about, '\n');
+}
+
+/* ---- expressions -------------------------------------------------------------- */
+
+static int eval(bool *out, const struct filter_node *n, const struct store_doc *d)
+{
+	bool stop = n->kind == FILTER_OR;
+	int rc = RAG_OK;
+
+	if (n->kind == FILTER_TERM)
+		return term(out, n, d);
+	*out = !stop;
+	for (const struct filter_node *c = n->child; !rc && c; c = c->next) {
+		rc = eval(out, c, d);
+		if (n->kind != FILTER_NOT && *out == stop)
+			break;
+	}
+	if (n->kind == FILTER_NOT)
+		*out = !*out;
+	return rc;
+}
+
+int filter_match(bool *out, const struct filter *f, const struct store_doc *d)
+{
+	int rc;
+
+	*out = true;
+	rc = f ? eval(out, f->root, d) : RAG_OK;
+	return rc == RAG_ELIMIT ? err_within(rc, "filter on '%.200s'", d->uri) : rc;
+}
+
+struct pass {
+	struct ranges *out;
+	struct store_snap *snap;
+	const struct filter *filter;
+};
+
+static int allow(void *arg, const struct store_doc *d)
+{
+	struct pass *p = arg;
+	struct store_range r;
+	bool yes;
+	int rc;
+
+	if (!d->n_chunks)
+		return RAG_OK;
+	rc = filter_match(&yes, p->filter, d);
+	if (!rc && yes)
+		rc = store_content_range(&r, p->snap, d->content);
+	return rc || !yes ? rc : ranges_add(p->out, r);
+}
+
+int filter_ranges(struct ranges *out, struct store_snap *v, const struct filter *f)
+{
+	struct pass p = { out, v, f };
+	int rc = store_docs(v, allow, &p);
+
+	ranges_settle(out);
+	return rc;
 }

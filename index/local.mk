@@ -1,7 +1,8 @@
 libcore_la_SOURCES += \
 	index/codec.c index/codec.h \
 	index/dense.c index/dense.h \
-	index/filter.c index/filter.h \
+	index/filter.c index/filter.h index/filter_impl.h \
+	index/filter_glob.c index/filter_parse.c \
 	index/pool.c index/pool.h \
 	index/ranges.c index/ranges.h \
 	index/search.c index/search.h \

@@ -28,18 +28,6 @@ struct find {
 	double since;			/* the stage in hand began */
 };
 
-static int allow(void *arg, const struct store_doc *d)
-{
-	struct find *q = arg;
-	struct store_range r;
-	int rc;
-
-	if (!d->n_chunks || !filter_match(q->o->filter, d))
-		return RAG_OK;
-	rc = store_content_range(&r, q->snap, d->content);
-	return rc ? rc : ranges_add(&q->allowed, r);
-}
-
 static const struct ranges *allowed(const struct find *q)
 {
 	return q->o->filter ? &q->allowed : NULL;
@@ -191,9 +179,11 @@ static int name_hit(void *arg, const struct store_doc *d)
 {
 	struct find *q = arg;
 	struct search_hit *h = &q->hits->hit[q->hits->n];
+	bool yes;
+	int rc = filter_match(&yes, q->o->filter, d);
 
-	if (!filter_match(q->o->filter, d))
-		return 0;
+	if (rc || !yes)
+		return rc;
 	h->doc = d->id;
 	h->uri = mem_strdup(d->uri);
 	h->title = mem_strdup(d->title);
@@ -307,9 +297,8 @@ int search(struct search_hits **out, struct store *s, const struct search_questi
 	if (!rc)
 		rc = store_snap(&q.snap, s);
 	if (!rc && o->filter)
-		rc = store_docs(q.snap, allow, &q);
+		rc = filter_ranges(&q.allowed, q.snap, o->filter);
 	if (!rc) {
-		ranges_settle(&q.allowed);
 		stage_end(&q, SEARCH_FILTER);
 		rc = rank(&q);
 	}

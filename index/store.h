@@ -27,6 +27,7 @@
 #define STORE_URI_MAX 65536u		/* bytes, without the NUL */
 #define STORE_TITLE_MAX 65536u
 #define STORE_LABELS_MAX 65536u
+#define STORE_ABOUT_MAX 65536u
 #define STORE_TYPE_MAX 255u
 #define STORE_HEADING_MAX 65535u
 #define STORE_DIM_MAX 65536u
@@ -68,6 +69,7 @@ void store_snap_end(struct store_snap *v);	/* NULL is allowed */
 struct store_doc {
 	uint64_t id;
 	const char *uri, *title, *type, *labels;	/* NUL-terminated, never NULL; labels "key=value,key=value" */
+	const char *about;		/* as in struct stage_doc; never NULL */
 	size_t uri_len;
 	uint8_t source_hash[HASH_LEN];	/* of the source's bytes */
 	uint64_t source_size;
@@ -185,6 +187,8 @@ struct stage_doc {
 	const char *uri;		/* 1 .. STORE_URI_MAX bytes */
 	const char *title, *type;	/* NULL: "" */
 	const char *labels;		/* "key=value,key=value"; NULL: "" */
+	const char *about;		/* what the document says of itself: lines "key=value", each with
+					   its '\n'; a key may come again; NULL: "" */
 	const char *context;		/* what else went into the vectors (a title put before each
 					   chunk, a hash of the caller's own vectors): part of the
 					   content's identity; NULL: nothing */
@@ -219,7 +223,7 @@ void stage_free(struct stage *st);
 enum stage_outcome {
 	STAGE_ADDED = 1,
 	STAGE_REPLACED,
-	STAGE_UNCHANGED,	/* same content, title, type and labels: only source_* was brought up to date */
+	STAGE_UNCHANGED,	/* same content, title, type, labels, about: only source_* was brought up to date */
 };
 struct stage_result {
 	enum stage_outcome outcome;

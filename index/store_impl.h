@@ -163,7 +163,7 @@ enum stage_phase { STAGE_TEXT, STAGE_MARKS, STAGE_CHUNKS, STAGE_CLOSED };
 struct stage {
 	struct store_writer *w;
 	struct stage *next;
-	char *uri, *title, *type, *labels, *context;	/* owned, never NULL */
+	char *uri, *title, *type, *labels, *about, *context;	/* owned, never NULL */
 	uint8_t source_hash[HASH_LEN];
 	uint64_t source_size;
 	int64_t source_mtime;

@@ -102,6 +102,8 @@ static int doc_put(struct tx *t, const struct store_doc *d)
 		rc = codec_addstr(&b, d->type, strlen(d->type));
 	if (!rc)
 		rc = codec_addstr(&b, d->labels, strlen(d->labels));
+	if (!rc && *d->about)
+		rc = codec_addstr(&b, d->about, strlen(d->about));
 	if (!rc)
 		rc = codec_seal(&b, 0);
 	codec_key64(key, d->id);
@@ -342,7 +344,7 @@ static int publish_one(struct tx *t, struct stage *st, struct stage_result *r, s
 					     (unsigned long long)d.id);
 		old = d.content;
 		same = !strcmp(d.title, st->title) && !strcmp(d.type, st->type) &&
-		       !strcmp(d.labels, st->labels);
+		       !strcmp(d.labels, st->labels) && !strcmp(d.about, st->about);
 	} else {
 		d.id = t->st.next_doc++;
 		d.added = job->now;
@@ -377,6 +379,7 @@ static int publish_one(struct tx *t, struct stage *st, struct stage_result *r, s
 	d.title = st->title;
 	d.type = st->type;
 	d.labels = st->labels;
+	d.about = st->about;
 	if (r->outcome != STAGE_UNCHANGED)
 		d.modified = job->now;
 	if (!rc)

@@ -27,6 +27,7 @@ int doc_decode(struct store_doc *out, const struct store *s, uint64_t id, const 
 	out->title = codec_readstr(&in, NULL);
 	out->type = codec_readstr(&in, NULL);
 	out->labels = codec_readstr(&in, NULL);
+	out->about = in.p < in.end ? codec_readstr(&in, NULL) : "";
 	return codec_done(&in) ? RAG_OK :
 	       store_corrupt(s, "document %llu fails its checksum", (unsigned long long)id);
 }

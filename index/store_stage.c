@@ -37,6 +37,20 @@ static int check_labels(const char *s)
 	return RAG_OK;
 }
 
+/* "key=value" lines */
+static int check_about(const char *s)
+{
+	for (const char *p = s, *end; *p; p = end + 1) {
+		const char *eq = strchr(p, '=');
+
+		end = strchr(p, '\n');
+		if (!end || !eq || eq == p || eq > end)
+			return err_set(RAG_EINVAL, "'%.*s' is no line of the form key=value",
+				       (int)strnlen(p, 200), p);
+	}
+	return RAG_OK;
+}
+
 int stage_begin(struct stage **out, struct store_writer *w, const struct stage_doc *d)
 {
 	struct stage *st = mem_calloc(1, sizeof(*st));
@@ -57,6 +71,10 @@ int stage_begin(struct stage **out, struct store_writer *w, const struct stage_d
 		rc = check_str(d->labels, STORE_LABELS_MAX, "labels", &st->labels);
 	if (!rc)
 		rc = check_labels(st->labels);
+	if (!rc)
+		rc = check_str(d->about, STORE_ABOUT_MAX, "metadata", &st->about);
+	if (!rc)
+		rc = check_about(st->about);
 	if (!rc)
 		rc = check_str(d->context, STORE_TITLE_MAX, "a context", &st->context);
 	if (rc)
@@ -94,6 +112,7 @@ void stage_free(struct stage *st)
 	mem_free(st->title);
 	mem_free(st->type);
 	mem_free(st->labels);
+	mem_free(st->about);
 	mem_free(st->context);
 	buf_release(&st->text);
 	buf_release(&st->marks);

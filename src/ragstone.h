@@ -236,7 +236,8 @@ struct rag_search_opts {
 	size_t size;
 	size_t k;		/* hits wanted, at most 100,000; 0: 10 */
 	const char *in;		/* glob over URIs; NULL: all */
-	const char *filter;	/* "key=value" terms joined by " and ", over type, title, uri and labels; NULL: all */
+	const char *filter;	/* as ragstone(1) has it, over uri, path, title, type, size, added, modified,
+				   labels and metadata: "lang == en && year >= 2020"; NULL: all */
 	double min_score;	/* -1 .. 1, hits of a lower cosine are left out; 0: none */
 	const char *mode;	/* NULL or "hybrid": all there is; "fusion": vectors and words; "dense"; "bm25" */
 	size_t per_document;	/* hits from one document at most: 1 ranks documents by their best chunk; 0: any */

@@ -47,9 +47,11 @@ tests_unit_confine_t_SOURCES = tests/unit/confine-t.c src/extract/confine.c src/
 tests_unit_confine_t_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS)
 tests_unit_confine_t_LDADD = libcore.la $(SECCOMP_LIBS)
 fuzz_tests += tests/fuzz/chunk-fuzz tests/fuzz/extract-fuzz tests/fuzz/record-fuzz
+fuzz_tests += tests/fuzz/filter-fuzz
 fuzz_common = tests/fuzz/file.c tests/fuzz/file.h tests/fuzz/fuzz.h
 tests_fuzz_gguf_fuzz_SOURCES = tests/fuzz/gguf-fuzz.c tests/fuzz/replay.c $(fuzz_common)
 tests_fuzz_safetensors_fuzz_SOURCES = tests/fuzz/safetensors-fuzz.c tests/fuzz/replay.c $(fuzz_common)
+tests_fuzz_filter_fuzz_SOURCES = tests/fuzz/filter-fuzz.c tests/fuzz/replay.c $(fuzz_common)
 tests_fuzz_chunk_fuzz_SOURCES = tests/fuzz/chunk-fuzz.c tests/fuzz/replay.c $(fuzz_common)
 tests_fuzz_record_fuzz_SOURCES = tests/fuzz/record-fuzz.c tests/fuzz/replay.c $(fuzz_common)
 tests_fuzz_extract_fuzz_SOURCES = tests/fuzz/extract-fuzz.c tests/fuzz/replay.c $(fuzz_common)
@@ -58,7 +60,7 @@ tests_fuzz_extract_fuzz_LDADD = libcore.la $(XML2_LIBS) $(CMARK_LIBS)
 check_PROGRAMS += $(fuzz_tests)
 TESTS += $(fuzz_tests)
 EXTRA_DIST += tests/fuzz/gguf tests/fuzz/safetensors
-EXTRA_DIST += tests/fuzz/chunk tests/fuzz/extract tests/fuzz/record
+EXTRA_DIST += tests/fuzz/chunk tests/fuzz/extract tests/fuzz/filter tests/fuzz/record
 
 FUZZ_SECONDS = 60
 FUZZ_SAN = address,undefined -fno-sanitize-recover=undefined

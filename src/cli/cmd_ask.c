@@ -18,7 +18,7 @@ static const struct opt opts[] = {
 	{ 'k', NULL, "N", OPT_SIZE, offsetof(struct args, k), "passages to answer from (5)" },
 	{ 0, "in", "GLOB", OPT_STR, offsetof(struct args, in), "only documents whose URI matches" },
 	{ 0, "filter", "EXPR", OPT_STR, offsetof(struct args, filter),
-	  "only documents with, for instance, \"type=text/html and lang=en\"" },
+	  "only documents with, for instance, 'lang == en && year >= 2020'" },
 	{ 0, "min-score", "S", OPT_REAL, offsetof(struct args, min_score),
 	  "passages below this cosine are not relevant" },
 	SAMPLING_OPTS(struct args, s),

@@ -44,6 +44,12 @@ run "$rag" search --in '*.html' --json "Normans"
 is "$(printf '%s\n' "$out" | grep -c normans.md)" 0 "--in keeps the others out"
 run "$rag" search --filter 'type=text/html' --json tea
 like "$out" 'tea.html' "--filter by type"
+run "$rag" search --filter 'path ~ "^docs/" && type == "text/html" && size > 1 && !has nothing' --json tea
+ok "a filter with operators leaves what fits" test "$(printf '%s\n' "$out" | grep -c .)" -ge 1
+is "$(printf '%s\n' "$out" | grep -vc tea.html)" 0 "and that alone"
+run "$rag" search --filter 'type == text/html and (size >' tea
+is "$code" 2 "a filter that breaks off exits 2"
+like "$err" 'a value is missing at column 30' "and the message says where"
 run "$rag" search --filter 'type=' tea
 run "$rag" search --filter 'nonsense' tea
 is "$code" 2 "a filter that is none exits 2"

@@ -36,6 +36,7 @@ static void test_limits(void)
 	size_t len = 0;
 	char s[64];
 	unsigned long n;
+	bool yes;
 	int rc;
 
 	is_int(regex_new(&re, "a(b"), RAG_EINVAL, "an open bracket is refused");
@@ -50,6 +51,18 @@ static void test_limits(void)
 	memset(s, 'a', sizeof(s));
 	s[sizeof(s) - 1] = 'b';
 	is_int(regex_each(re, s, sizeof(s), note, NULL), RAG_ELIMIT, "is stopped");
+	regex_free(re);
+	re = NULL;
+	is_int(regex_new(&re, "b$"), RAG_OK, "a plain one");
+	ok(!regex_has(&yes, re, "aab", 3) && yes, "is found");
+	ok(!regex_has(&yes, re, "aabb", 2) && !yes, "in the bytes that are given");
+	ok(!regex_has(&yes, re, "\xFF\xFE" "b", 3) && yes, "among invalid bytes, too");
+	regex_free(re);
+	re = NULL;
+	is_int(regex_new(&re, "^(a|aa)+$"), RAG_OK, "one with few steps");
+	regex_limit(re, 1000);
+	is_int(regex_has(&yes, re, s, 16), RAG_OK, "ends where it may");
+	is_int(regex_has(&yes, re, s, sizeof(s)), RAG_ELIMIT, "and is stopped where not");
 	regex_free(re);
 	for (n = 1; n < 50; n++) {
 		re = NULL;

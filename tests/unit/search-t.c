@@ -78,8 +78,10 @@ static int twin_chunk(void *arg, const struct store_chunk *c)
 static int twin_doc(void *arg, const struct store_doc *d)
 {
 	struct twin *t = arg;
+	bool yes;
+	int rc = filter_match(&yes, t->f, d);
 
-	return filter_match(t->f, d) ? store_chunks(t->v, d->content, twin_chunk, t) : 0;
+	return rc || !yes ? rc : store_chunks(t->v, d->content, twin_chunk, t);
 }
 
 static void compare(const char *expr, const char *in)
@@ -113,6 +115,54 @@ static void compare(const char *expr, const char *in)
 	}
 	ok(right, "'%s' in '%s': as many as the twin finds, the same best", expr ? expr : "", in ? in : "");
 	ok(pass, "all of them pass, in order");
+	filter_free(f);
+}
+
+struct counted {
+	struct store_snap *v;
+	const struct ranges *allowed;
+	const char *labels;
+	uint64_t chunks;
+	bool right;
+};
+
+static int in_ranges(void *arg, const struct store_chunk *c)
+{
+	struct counted *n = arg;
+	int number, parity = strstr(n->labels, "even") ? 0 : 1;
+
+	sscanf(n->labels, "n=%d", &number);
+	n->chunks++;
+	n->right &= ranges_has(n->allowed, c->id) == (number >= 17 && number < 60 && parity == 1);
+	return 0;
+}
+
+static int count_doc(void *arg, const struct store_doc *d)
+{
+	((struct counted *)arg)->labels = d->labels;
+	return store_chunks(((struct counted *)arg)->v, d->content, in_ranges, arg);
+}
+
+/* Chunk by chunk against the condition in C; and a pattern that gives up fails the search. */
+static void test_ranges(void)
+{
+	struct ranges r = RANGES_INIT;
+	struct counted n = { .allowed = &r, .right = true };
+	struct search_hits *h = NULL;
+	struct filter *f = NULL;
+	float q[DIM] = { 1 };
+
+	is_int(filter_parse(&f, "n >= 17 && n < 60 && parity == \"odd\"", NULL), RAG_OK, "a filter of three terms");
+	is_int(store_snap(&n.v, s), RAG_OK, "a snapshot");
+	is_int(filter_ranges(&r, n.v, f), RAG_OK, "as ranges");
+	is_int(store_docs(n.v, count_doc, &n), RAG_OK, "every chunk");
+	ok(n.right && n.chunks > DOCS, "is in them if its document passes, and only then");
+	store_snap_end(n.v);
+	ranges_release(&r);
+	filter_free(f);
+	is_int(filter_parse(&f, "uri ~ \"^(.|[^ ]|\\\\S)+[ !]$\"", NULL), RAG_OK, "a pattern without end");
+	is_int(find_dense(&h, s, q, DIM, 5, f), RAG_ELIMIT, "fails the search");
+	ok(strstr(err_msg(), "file:///d") != NULL && !h, "naming the document");
 	filter_free(f);
 }
 
@@ -248,6 +298,9 @@ int main(void)
 	compare("type=text/html and parity=even", "/d3/*");
 	compare(NULL, "/d1/**");
 	compare("n=nothing", NULL);
+	compare("n >= 17 && n < 60 && path ~ \"^d[0-2]/\" || n == 33", NULL);
+	compare("!(parity == even) and type in [text/html]", "/d*/*");
+	test_ranges();
 	test_refused();
 	test_found();
 	test_shared();

@@ -306,9 +306,25 @@ static int parse_marks(struct extracted *out, const unsigned char *m, size_t len
 	return RAG_OK;
 }
 
+/* "key=value" lines */
+static bool about_good(const char *s, size_t n)
+{
+	for (size_t i = 0, len; i < n; i += len + 1) {
+		const char *end = memchr(s + i, '\n', n - i), *eq;
+
+		if (!end)
+			return false;
+		len = (size_t)(end - s) - i;
+		eq = memchr(s + i, '=', len);
+		if (!eq || eq == s + i || eq + 1 == end)
+			return false;
+	}
+	return plain(s, n, true);
+}
+
 int extracted_parse(struct extracted *out, const unsigned char *record, size_t n)
 {
-	size_t title, message, marks, text, n_marks;
+	size_t title, message, about, marks, text, n_marks;
 	const char *s = (const char *)record;
 	struct buf why = BUF_INIT;
 	int64_t status;
@@ -323,11 +339,13 @@ int extracted_parse(struct extracted *out, const unsigned char *record, size_t n
 	n_marks = (size_t)frame_get(record + 24, 4);
 	marks = (size_t)frame_get(record + 28, 4);
 	text = (size_t)frame_get(record + 32, 8);
+	about = (size_t)frame_get(record + 40, 4);
 	if (out->kind >= KIND_END)
 		out->kind = KIND_NONE;
 	if (status > 0 || status < RAG_EDENIED || title > FRAME_MAX_TITLE || message > FRAME_MAX_MESSAGE ||
+	    about > FRAME_MAX_ABOUT ||
 	    n_marks > FRAME_MAX_MARKS || marks > FRAME_MAX_MARK_BYTES || text > FRAME_MAX_TEXT ||
-	    n - FRAME_HEAD != title + message + marks + text)
+	    n - FRAME_HEAD != title + message + about + marks + text)
 		return damaged("its lengths are wrong");
 	s += FRAME_HEAD;
 	rc = clean(&why, s + title, message);
@@ -341,16 +359,19 @@ int extracted_parse(struct extracted *out, const unsigned char *record, size_t n
 	buf_release(&why);
 	if (rc)
 		return rc;
-	out->text = s + title + message + marks;
+	out->text = s + title + message + about + marks;
 	out->len = text;
 	if (!text || out->kind == KIND_NONE)
 		return damaged("it has no text");
 	if (!plain(out->text, text, true) || !plain(s, title, false))
 		return damaged("its text is not text");
+	if (!about_good(s + title + message, about))
+		return damaged("its metadata is none");
 	out->title = mem_strndup(s, title);
-	if (!out->title)
+	out->about = mem_strndup(s + title + message, about);
+	if (!out->title || !out->about)
 		return RAG_ENOMEM;
-	return parse_marks(out, record + FRAME_HEAD + title + message, marks, n_marks);
+	return parse_marks(out, record + FRAME_HEAD + title + message + about, marks, n_marks);
 }
 
 int extract_finish(struct extracted *out, struct extract *x, const struct progress *p,
@@ -395,6 +416,7 @@ void extract_free(struct extract *x)
 void extracted_release(struct extracted *e)
 {
 	mem_free(e->title);
+	mem_free(e->about);
 	mem_free(e->warning);
 	mem_free(e->marks);
 	buf_release(&e->labels);

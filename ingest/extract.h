@@ -26,6 +26,7 @@ struct extracted {
 	const char *text;	/* mapped, not NUL-terminated; valid UTF-8 without controls but '\n' */
 	size_t len;
 	char *title;		/* owned; "" if none */
+	char *about;		/* owned; metadata, lines "key=value", each with its '\n'; "" if none */
 	char *warning;		/* owned; NULL if none */
 	struct store_mark *marks;	/* owned (n_marks), as stage_marks() wants them */
 	size_t n_marks;
@@ -48,7 +49,7 @@ void extract_free(struct extract *x);		/* kills what still runs; NULL is allowed
 void extracted_release(struct extracted *e);	/* zeroed is allowed */
 
 /* A record as the process wrote it (fuzzed alone): fills text (borrowed from
- * record), title, marks, or returns the failure that it tells. */
+ * record), title, about, marks, or returns the failure that it tells. */
 int extracted_parse(struct extracted *out, const unsigned char *record, size_t n);
 
 #endif

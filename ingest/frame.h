@@ -2,7 +2,7 @@
  * frame - what ragstone-extract writes: one record about one file.
  *
  *	OFFSET SIZE
- *	   0    8  "ragxtr1\n"
+ *	   0    8  "ragxtr2\n"
  *	   8    4  status: 0, or a negative enum rag_err (two's complement)
  *	  12    4  kind: enum frame_kind
  *	  16    4  length of the title
@@ -10,7 +10,11 @@
  *	  24    4  number of marks
  *	  28    4  bytes of all marks
  *	  32    8  length of the text
- *	  40       title, message, marks, text; nothing behind
+ *	  40    4  length of the metadata
+ *	  44       title, message, metadata, marks, text; nothing behind
+ *
+ *	the metadata: lines "key=value", each with its '\n', neither empty; a key may
+ *	come again
  *
  *	a mark:
  *	   0    8  offset in the text, ascending
@@ -29,12 +33,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FRAME_MAGIC "ragxtr1\n"
-#define FRAME_HEAD 40
+#define FRAME_MAGIC "ragxtr2\n"
+#define FRAME_HEAD 44
 #define FRAME_MARK 16
 #define FRAME_MAX_TITLE 1024	/* longer ones are no titles: cut */
 #define FRAME_MAX_LABEL 1024
 #define FRAME_MAX_MESSAGE 500
+#define FRAME_MAX_ABOUT ((size_t)16 << 10)
+#define FRAME_MAX_VALUE 1024	/* of a line of metadata: cut */
 #define FRAME_MAX_TEXT ((size_t)64 << 20)
 #define FRAME_MAX_MARKS ((size_t)1 << 20)
 #define FRAME_MAX_MARK_BYTES ((size_t)64 << 20)

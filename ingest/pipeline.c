@@ -120,7 +120,7 @@ static int put_in(struct run *r, struct job *j, const struct extracted *e)
 				 r->embed ? embed_max_tokens(r->embed) : 0, e->title, &r->progress };
 	struct chunks chunks = { 0 };
 	struct stage_doc d = { .uri = j->uri, .title = e->title, .type = extract_type(e->kind),
-			       .labels = j->labels, .context = e->title, .source_size = j->file.size,
+			       .labels = j->labels, .about = e->about, .context = e->title, .source_size = j->file.size,
 			       .source_mtime = j->file.mtime };
 	struct stage *st = NULL;
 	char *title = NULL;

@@ -21,7 +21,7 @@ static void fill(struct rag_document *out, char hex[HASH_HEX_LEN], const struct 
 	hash_hex(hex, d->source_hash);
 	*out = (struct rag_document){
 		.doc = d->id, .uri = d->uri, .title = d->title, .type = d->type,
-		.labels = d->labels, .hash = hex, .chunks = d->n_chunks, .bytes = d->text_len,
+		.labels = d->labels, .metadata = d->about, .hash = hex, .chunks = d->n_chunks, .bytes = d->text_len,
 		.added = d->added, .modified = d->source_mtime / 1000000000,
 	};
 }
@@ -195,7 +195,7 @@ void rag_ids_free(uint64_t *ids)
 struct document_box {
 	struct rag_document pub;	/* first: what the caller holds */
 	char hex[HASH_HEX_LEN];
-	char *uri, *title, *type, *labels;
+	char *uri, *title, *type, *labels, *metadata;
 };
 
 int rag_document(struct rag_document **out, struct rag *r, uint64_t doc)
@@ -218,7 +218,8 @@ int rag_document(struct rag_document **out, struct rag *r, uint64_t doc)
 		b->pub.title = b->title = mem_strdup(d.title);
 		b->pub.type = b->type = mem_strdup(d.type);
 		b->pub.labels = b->labels = mem_strdup(d.labels);
-		if (!b->uri || !b->title || !b->type || !b->labels)
+		b->pub.metadata = b->metadata = mem_strdup(d.about);
+		if (!b->uri || !b->title || !b->type || !b->labels || !b->metadata)
 			rc = RAG_ENOMEM;
 	}
 	store_snap_end(v);
@@ -240,6 +241,7 @@ void rag_document_free(struct rag_document *d)
 	mem_free(b->title);
 	mem_free(b->type);
 	mem_free(b->labels);
+	mem_free(b->metadata);
 	mem_free(b);
 }
 

@@ -208,6 +208,7 @@ RAG_API int rag_ingest_documents(struct rag *r, const struct rag_document_in *do
 struct rag_document {
 	uint64_t doc;
 	const char *uri, *title, *type, *labels;
+	const char *metadata;	/* what it says of itself: lines "key=value", each with its '\n' */
 	const char *hash;	/* of the source's bytes, 64 hex digits */
 	uint64_t chunks, bytes;	/* bytes of extracted text */
 	int64_t added, modified;	/* seconds since 1970; 0: not known */

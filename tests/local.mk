@@ -55,8 +55,8 @@ tests_fuzz_filter_fuzz_SOURCES = tests/fuzz/filter-fuzz.c tests/fuzz/replay.c $(
 tests_fuzz_chunk_fuzz_SOURCES = tests/fuzz/chunk-fuzz.c tests/fuzz/replay.c $(fuzz_common)
 tests_fuzz_record_fuzz_SOURCES = tests/fuzz/record-fuzz.c tests/fuzz/replay.c $(fuzz_common)
 tests_fuzz_extract_fuzz_SOURCES = tests/fuzz/extract-fuzz.c tests/fuzz/replay.c $(fuzz_common)
-tests_fuzz_extract_fuzz_CFLAGS = $(AM_CFLAGS) $(XML2_CFLAGS)
-tests_fuzz_extract_fuzz_LDADD = libcore.la $(XML2_LIBS) $(CMARK_LIBS)
+tests_fuzz_extract_fuzz_CFLAGS = $(AM_CFLAGS) $(XML2_CFLAGS) $(YAML_CFLAGS)
+tests_fuzz_extract_fuzz_LDADD = libcore.la $(XML2_LIBS) $(CMARK_LIBS) $(YAML_LIBS)
 check_PROGRAMS += $(fuzz_tests)
 TESTS += $(fuzz_tests)
 EXTRA_DIST += tests/fuzz/gguf tests/fuzz/safetensors
@@ -64,7 +64,7 @@ EXTRA_DIST += tests/fuzz/chunk tests/fuzz/extract tests/fuzz/filter tests/fuzz/r
 
 FUZZ_SECONDS = 60
 FUZZ_SAN = address,undefined -fno-sanitize-recover=undefined
-FUZZ_CC = clang -std=gnu11 -g -O1 -DHAVE_CONFIG_H -I. $(AM_CPPFLAGS) $(filter-out -fsanitize%,$(AM_CFLAGS)) $(XML2_CFLAGS) -Wno-error
+FUZZ_CC = clang -std=gnu11 -g -O1 -DHAVE_CONFIG_H -I. $(AM_CPPFLAGS) $(filter-out -fsanitize%,$(AM_CFLAGS)) $(XML2_CFLAGS) $(YAML_CFLAGS) -Wno-error
 check-fuzz: libcore.la
 	$(AM_V_at)rm -rf fuzz/obj && mkdir -p fuzz/obj
 	$(AM_V_at)for f in $(filter-out base/kern%,$(filter %.c,$(libcore_la_SOURCES))); do \
@@ -74,7 +74,7 @@ check-fuzz: libcore.la
 	$(AM_V_at)for t in $(fuzz_tests); do n=`basename $$t -fuzz`; \
 		mkdir -p fuzz/$$n && \
 		$(FUZZ_CC) -fsanitize=fuzzer,$(FUZZ_SAN) $(srcdir)/$$t.c $(srcdir)/tests/fuzz/file.c \
-			fuzz/core.a .libs/libcore.a $(filter-out %.la,$(libcore_la_LIBADD)) $(XML2_LIBS) $(CMARK_LIBS) -o $$t-libfuzzer && \
+			fuzz/core.a .libs/libcore.a $(filter-out %.la,$(libcore_la_LIBADD)) $(XML2_LIBS) $(CMARK_LIBS) $(YAML_LIBS) -o $$t-libfuzzer && \
 		./$$t-libfuzzer -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=fuzz/ \
 			fuzz/$$n $(srcdir)/tests/fuzz/$$n || exit 1; done
 .PHONY: check-fuzz

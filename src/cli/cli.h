@@ -109,6 +109,9 @@ void cli_wrap(const char *text, size_t len, int indent);
 void cli_text(const struct cli *c, const char *text, size_t len);
 void cli_err_text(const char *text);	/* the same to stderr: a file's name may hold anything */
 
+/* A document's metadata as a member of an object: `, "metadata": {"author": "A", "tags": ["a", "b"]}`. */
+void cli_json_metadata(struct buf *b, const struct rag_document *d);
+
 /* How a generator draws its tokens: ask and generate take the same options. */
 struct sampling {
 	const char *model;

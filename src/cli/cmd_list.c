@@ -28,6 +28,7 @@ static int print(void *arg, const struct rag_document *d)
 		json_add_str(&b, d->type, strlen(d->type));
 		json_add_key(&b, "labels");
 		json_add_str(&b, d->labels, strlen(d->labels));
+		cli_json_metadata(&b, d);
 		buf_addf(&b, ", \"chunks\": %llu, \"bytes\": %llu, \"hash\": \"%s\", \"added\": %lld}",
 			 (unsigned long long)d->chunks, (unsigned long long)d->bytes, d->hash,
 			 (long long)d->added);
@@ -74,6 +75,7 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 
 const struct command cmd_list = {
 	"list", "", "list the documents",
-	"With --json one object a line: doc, uri, title, type, labels, chunks, bytes, hash, added.",
+	"With --json one object a line: doc, uri, title, type, labels, metadata, chunks,\n"
+	"bytes, hash, added.",
 	NULL, 0, 0, 0, 0, run,
 };

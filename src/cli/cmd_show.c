@@ -42,6 +42,11 @@ static int show(struct cli *c, struct rag *r, uint64_t id, const struct args *a)
 		json_add_str(&b, d->uri, strlen(d->uri));
 		json_add_key(&b, "title");
 		json_add_str(&b, d->title, strlen(d->title));
+		json_add_key(&b, "type");
+		json_add_str(&b, d->type, strlen(d->type));
+		json_add_key(&b, "labels");
+		json_add_str(&b, d->labels, strlen(d->labels));
+		cli_json_metadata(&b, d);
 		buf_addf(&b, ", \"start\": %zu, \"end\": %zu", from, to);
 		json_add_key(&b, "text");
 		json_add_str(&b, text + from, to - from);

@@ -1,6 +1,8 @@
-/* How an answer and its sources look, for ask and for the prompt. */
+/* How documents, answers and their sources look. */
 #include "config.h"
 #include "src/cli/cli.h"
+
+#include "base/json.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -116,4 +118,60 @@ void ask_view_sources(struct cli *c, const struct rag_answer *a)
 	}
 	if (!a->n_passages)
 		puts("no passages");
+}
+
+/* Does the line at p ("key=value\n") have the key of the one at q? */
+static bool same_key(const char *p, const char *q)
+{
+	size_t n = strcspn(p, "=") + 1;
+
+	return !strncmp(p, q, n);
+}
+
+static const char *next_line(const char *p)
+{
+	p = strchr(p, '\n');
+	return p ? p + 1 : "";
+}
+
+static void json_value(struct buf *b, const char *line)
+{
+	const char *v = strchr(line, '=') + 1;
+
+	json_add_str(b, v, strcspn(v, "\n"));
+}
+
+/* The first line from p on that has the key of `of`; "" if none. */
+static const char *find_key(const char *p, const char *of)
+{
+	while (*p && !same_key(of, p))
+		p = next_line(p);
+	return p;
+}
+
+void cli_json_metadata(struct buf *b, const struct rag_document *d)
+{
+	const char *gap = "";
+
+	json_add_key(b, "metadata");
+	buf_addc(b, '{');
+	for (const char *p = d->metadata; *p; p = next_line(p)) {
+		const char *more = find_key(next_line(p), p);
+		bool several = *more;
+
+		if (find_key(d->metadata, p) != p)
+			continue;	/* came with the first of its key */
+		buf_adds(b, gap);
+		gap = ", ";
+		json_add_str(b, p, strcspn(p, "="));
+		buf_adds(b, several ? ": [" : ": ");
+		json_value(b, p);
+		for (; *more; more = find_key(next_line(more), p)) {
+			buf_adds(b, ", ");
+			json_value(b, more);
+		}
+		if (several)
+			buf_addc(b, ']');
+	}
+	buf_addc(b, '}');
 }

@@ -2,6 +2,7 @@
 
 #include "src/extract/doc.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -14,6 +15,7 @@ int doc_init(struct doc *d)
 	memset(d, 0, sizeof(*d));
 	d->text.max = FRAME_MAX_TEXT;
 	d->marks.max = FRAME_MAX_MARK_BYTES;
+	d->about.max = FRAME_MAX_ABOUT;
 	d->heading_at = SIZE_MAX;
 	return RAG_OK;
 }
@@ -23,6 +25,7 @@ void doc_release(struct doc *d)
 	buf_release(&d->text);
 	buf_release(&d->marks);
 	buf_release(&d->title);
+	buf_release(&d->about);
 }
 
 static int too_long(int rc)
@@ -188,20 +191,79 @@ int doc_heading_end(struct doc *d)
 	return rc;
 }
 
-int doc_title(struct doc *d, const char *s, size_t n)
+/* Appends s as one line of running text, at most max bytes. */
+static int add_line(struct buf *out, const char *s, size_t n, size_t max)
 {
 	struct doc clean;
 	int rc;
 
-	if (d->title.len)
-		return RAG_OK;
 	doc_init(&clean);
 	rc = doc_text(&clean, s, n);
-	n = clean.text.len > FRAME_MAX_TITLE
-		? utf8_floor(clean.text.data, clean.text.len, FRAME_MAX_TITLE) : clean.text.len;
+	n = clean.text.len > max ? utf8_floor(clean.text.data, clean.text.len, max) : clean.text.len;
 	if (!rc && n)
-		rc = buf_add(&d->title, clean.text.data, n);
+		rc = buf_add(out, clean.text.data, n);
 	doc_release(&clean);
+	return rc;
+}
+
+int doc_title(struct doc *d, const char *s, size_t n)
+{
+	return d->title.len ? RAG_OK : add_line(&d->title, s, n, FRAME_MAX_TITLE);
+}
+
+/* Is line (with its '\n') among the lines? */
+static bool has_line(const struct buf *lines, const struct buf *line)
+{
+	for (const char *p = buf_str(lines); (p = strstr(p, buf_str(line))) != NULL; p++)
+		if (p == lines->data || p[-1] == '\n')
+			return true;
+	return false;
+}
+
+int doc_about(struct doc *d, const char *key, const char *value, size_t n)
+{
+	struct buf line = BUF_INIT;
+	size_t eq;
+	int rc = add_line(&line, key, strlen(key), FRAME_MAX_LABEL);
+
+	for (size_t i = 0; i < line.len; i++) {
+		char c = line.data[i];
+
+		if (c >= 'A' && c <= 'Z')
+			line.data[i] = (char)(c + ('a' - 'A'));
+		else if (strchr("=!<>~()[],&|\"' ", c))
+			line.data[i] = '_';
+	}
+	eq = line.len;
+	if (!rc && eq)
+		rc = buf_addc(&line, '=');
+	if (!rc && eq)
+		rc = add_line(&line, value, n, FRAME_MAX_VALUE);
+	if (!rc && eq && line.len > eq + 1) {
+		rc = buf_addc(&line, '\n');
+		if (!rc && !has_line(&d->about, &line))
+			rc = buf_add(&d->about, line.data, line.len);
+	}
+	buf_release(&line);
+	if (rc == RAG_ELIMIT) {
+		rc = RAG_OK;
+		if (!d->warning[0])
+			snprintf(d->warning, sizeof(d->warning), "more than %zu KiB of metadata: '%.100s' is left out",
+				 FRAME_MAX_ABOUT >> 10, key);
+	}
+	return rc;
+}
+
+int doc_about_list(struct doc *d, const char *key, const char *value, size_t n, const char *separators)
+{
+	int rc = RAG_OK;
+
+	for (size_t i = 0, from = 0; !rc && i <= n; i++) {
+		if (i < n && !strchr(separators, value[i]))
+			continue;
+		rc = doc_about(d, key, value + from, i - from);
+		from = i + 1;
+	}
 	return rc;
 }
 

@@ -21,6 +21,7 @@
 struct doc {
 	enum frame_kind kind;
 	struct buf text, marks, title;
+	struct buf about;		/* lines "key=value" */
 	size_t n_marks;
 	char warning[FRAME_MAX_MESSAGE];	/* "" if none */
 	/* what the next text is preceded by */
@@ -46,6 +47,11 @@ void doc_heading(struct doc *d, int level);	/* a heading of level 1 .. 6 begins 
 int doc_heading_end(struct doc *d);
 /* The first that is not empty is kept. */
 int doc_title(struct doc *d, const char *s, size_t n);
+/* Metadata: key in small letters, '_' for what a filter's key may not hold, value on one
+ * line; nothing where either is empty.  Beyond FRAME_MAX_ABOUT a warning. */
+int doc_about(struct doc *d, const char *key, const char *value, size_t n);
+/* The same for each part between the separators. */
+int doc_about_list(struct doc *d, const char *key, const char *value, size_t n, const char *separators);
 /* Takes the first heading of level 1 for the title if there is none. */
 int doc_finish(struct doc *d);
 
@@ -57,6 +63,8 @@ struct input {
 	const char *type, *name;
 };
 
+/* *skip: where what follows the front matter begins; 0: there is none. */
+int extract_front(size_t *skip, struct doc *d, const char *s, size_t n);
 int extract_text(struct doc *d, const char *s, size_t n);	/* UTF-8 */
 int extract_markdown(struct doc *d, const char *s, size_t n);
 int extract_html(struct doc *d, const char *s, size_t n);

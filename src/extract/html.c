@@ -46,6 +46,7 @@ struct html {
 	size_t lists;		/* open lists, of which MAX_LISTS are remembered */
 	int number[MAX_LISTS];	/* of the last item; -1: not numbered */
 	bool cell;		/* the row has a cell already */
+	bool part;		/* it lies within another document */
 	htmlParserCtxtPtr ctxt;
 };
 
@@ -91,6 +92,68 @@ static bool hidden(const char *const *atts)
 	return false;
 }
 
+/* What a page says of itself for browsers, crawlers and frames of other sites. */
+static bool for_machines(const char *name)
+{
+	static const char *const begins[] = {
+		"apple-", "color-scheme", "csrf-", "fb:", "format-detection", "generator", "google", "handheldfriendly",
+		"mobile", "mobile-web-app-", "msapplication-", "next-head-count", "og:image", "og:url", "og:video",
+		"referrer", "robots", "theme-color", "title", "twitter:", "viewport",
+	};
+
+	for (size_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++)
+		if (!strncasecmp(name, begins[i], strlen(begins[i])))
+			return true;
+	return strcasestr(name, "token") || strcasestr(name, "verif");
+}
+
+/* Names of one thing in several vocabularies (Dublin Core, Open Graph, Highwire). */
+static const char *common_name(const char *name)
+{
+	static const char *const same[][2] = {
+		{ "article:author", "author" }, { "citation_author", "author" }, { "dc.creator", "author" },
+		{ "dcterms.creator", "author" }, { "article:published_time", "date" },
+		{ "citation_publication_date", "date" }, { "dc.date", "date" }, { "dcterms.date", "date" },
+		{ "dcterms.created", "date" }, { "article:modified_time", "updated" },
+		{ "dcterms.modified", "updated" }, { "article:tag", "tags" }, { "dc.language", "lang" },
+		{ "dcterms.language", "lang" }, { "language", "lang" }, { "og:description", "description" },
+		{ "dc.description", "description" }, { "dcterms.description", "description" },
+		{ "article:section", "section" }, { "og:site_name", "site" },
+	};
+
+	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
+		if (!strcasecmp(name, same[i][0]))
+			return same[i][1];
+	return name;
+}
+
+static const char *attribute(const char *const *atts, const char *name)
+{
+	for (; atts && atts[0]; atts += 2)
+		if (!strcasecmp(atts[0], name))
+			return atts[1];
+	return NULL;
+}
+
+/* <html lang>, <meta name content>, <meta property content> */
+static void metadata(struct html *h, const char *element, const char *const *atts)
+{
+	const char *name = "lang", *value = NULL;
+
+	if (!strcasecmp(element, "html")) {
+		value = attribute(atts, "lang");
+	} else if (!strcasecmp(element, "meta")) {
+		name = attribute(atts, "name");
+		if (!name)
+			name = attribute(atts, "property");
+		value = attribute(atts, "content");
+	}
+	if (!name || !value || for_machines(name))
+		return;
+	name = common_name(name);
+	keep(h, doc_about_list(h->d, name, value, strlen(value), strcasecmp(name, "keywords") ? "" : ",;"));
+}
+
 static void start_item(struct html *h)
 {
 	char marker[32] = "- ";
@@ -115,6 +178,8 @@ static void on_start(void *arg, const xmlChar *xname, const xmlChar **xatts)
 		h->dropped++;
 		return;
 	}
+	if (!h->part)
+		metadata(h, name, atts);
 	switch (role) {
 	case BLOCK:
 		doc_para(h->d);
@@ -232,7 +297,7 @@ static void quiet(void *arg, const char *fmt, ...)
 
 static int parse(struct doc *d, const char *s, size_t n, bool part)
 {
-	struct html h = { .d = d };
+	struct html h = { .d = d, .part = part };
 	xmlSAXHandler sax = {
 		.startElement = on_start, .endElement = on_end, .characters = on_text,
 		.ignorableWhitespace = on_text, .warning = quiet, .error = quiet, .fatalError = quiet,

@@ -9,12 +9,13 @@ extract_common = \
 ragstone_extract_SOURCES = $(extract_common) \
 	src/extract/any.c \
 	src/extract/charset.c src/extract/charset.h \
+	src/extract/front.c \
 	src/extract/html.c \
 	src/extract/kind.c src/extract/kind.h \
 	src/extract/markdown.c \
 	src/extract/text.c
-ragstone_extract_CFLAGS = $(AM_CFLAGS) $(XML2_CFLAGS) $(SECCOMP_CFLAGS)
-ragstone_extract_LDADD = $(XML2_LIBS) $(CMARK_LIBS) $(SECCOMP_LIBS) $(UTF8PROC_LIBS)
+ragstone_extract_CFLAGS = $(AM_CFLAGS) $(XML2_CFLAGS) $(YAML_CFLAGS) $(SECCOMP_CFLAGS)
+ragstone_extract_LDADD = $(XML2_LIBS) $(CMARK_LIBS) $(YAML_LIBS) $(SECCOMP_LIBS) $(UTF8PROC_LIBS)
 ragstone_extract_pdf_SOURCES = $(extract_common) src/extract/pdf.c
 ragstone_extract_pdf_CFLAGS = $(AM_CFLAGS) $(POPPLER_CFLAGS) $(SECCOMP_CFLAGS)
 ragstone_extract_pdf_LDADD = $(POPPLER_LIBS) $(SECCOMP_LIBS) $(UTF8PROC_LIBS)

@@ -56,8 +56,9 @@ static int put_record(const struct doc *d, int status)
 	frame_put(h + 24, d->n_marks, 4);
 	frame_put(h + 28, d->marks.len, 4);
 	frame_put(h + 32, d->text.len, 8);
+	frame_put(h + 40, d->about.len, 4);
 	return put(h, sizeof(h)) || put(d->title.data, d->title.len) || put(message, n) ||
-	       put(d->marks.data, d->marks.len) || put(d->text.data, d->text.len);
+	       put(d->about.data, d->about.len) || put(d->marks.data, d->marks.len) || put(d->text.data, d->text.len);
 }
 
 /* Libraries abort() when memory ends: tell that apart from their bugs. */

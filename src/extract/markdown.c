@@ -10,8 +10,6 @@
 #include "base/mem.h"
 #include "src/extract/doc.h"
 
-#define MAX_FRONT ((size_t)64 << 10)	/* bytes in which front matter must end */
-
 static void *md_calloc(size_t n, size_t size)
 {
 	void *p = mem_calloc(n ? n : 1, size ? size : 1);
@@ -27,55 +25,6 @@ static void *md_realloc(void *p, size_t n)
 	if (!p)
 		__builtin_abort();
 	return p;
-}
-
-/* The end of the line that begins at i, without its '\n'. */
-static size_t line_end(const char *s, size_t n, size_t i)
-{
-	const char *e = memchr(s + i, '\n', n - i);
-
-	return e ? (size_t)(e - s) : n;
-}
-
-static bool line_is(const char *s, size_t len, const char *want)
-{
-	while (len && strchr(" \t\r", s[len - 1]))
-		len--;
-	return len == strlen(want) && !memcmp(s, want, len);
-}
-
-/* Front matter (YAML between --- lines, TOML between +++): its title counts, the
- * rest is for programs.  Returns the offset behind it; 0: none. */
-static int front_matter(size_t *skip, struct doc *d, const char *s, size_t n)
-{
-	size_t e = line_end(s, n, 0), t = 0, tlen = 0;
-	bool toml = line_is(s, e, "+++");
-
-	*skip = 0;
-	if (!toml && !line_is(s, e, "---"))
-		return RAG_OK;
-	for (size_t i = e + 1; i < n && i < MAX_FRONT; i = e + 1) {
-		e = line_end(s, n, i);
-		if (line_is(s + i, e - i, toml ? "+++" : "---") || (!toml && line_is(s + i, e - i, "..."))) {
-			*skip = e < n ? e + 1 : n;
-			return tlen ? doc_title(d, s + t, tlen) : RAG_OK;
-		}
-		if (!tlen && e - i > 6 && !strncasecmp(s + i, "title", 5)) {
-			size_t k = i + 5, end = e;
-
-			while (k < e && (s[k] == ' ' || s[k] == '\t'))
-				k++;
-			if (k == e || s[k] != (toml ? '=' : ':'))
-				continue;
-			for (k++; k < e && strchr(" \t\"'", s[k]); k++)
-				;
-			while (end > k && strchr(" \t\r\"'", s[end - 1]))
-				end--;
-			t = k;
-			tlen = end - k;
-		}
-	}
-	return RAG_OK;
 }
 
 /* "|---|:--:|": the line between a table's header and its rows. */
@@ -159,7 +108,7 @@ int extract_markdown(struct doc *d, const char *s, size_t n)
 	cmark_iter *it;
 	cmark_event_type ev;
 	size_t skip, number = 0;
-	int rc = front_matter(&skip, d, s, n);
+	int rc = extract_front(&skip, d, s, n);
 
 	if (rc)
 		return rc;

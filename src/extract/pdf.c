@@ -41,6 +41,41 @@ static int title(struct doc *d, PopplerDocument *pdf)
 	return rc;
 }
 
+static int text_of(struct doc *d, const char *key, char *s, const char *separators)
+{
+	int rc = RAG_OK;
+
+	if (s && g_utf8_validate(s, -1, NULL))
+		rc = doc_about_list(d, key, s, strlen(s), separators);
+	g_free(s);
+	return rc;
+}
+
+static int time_of(struct doc *d, const char *key, GDateTime *t)
+{
+	GDateTime *utc = t ? g_date_time_to_utc(t) : NULL;
+	char *s = utc ? g_date_time_format(utc, "%Y-%m-%dT%H:%M:%SZ") : NULL;
+
+	if (utc)
+		g_date_time_unref(utc);
+	if (t)
+		g_date_time_unref(t);
+	return text_of(d, key, s, "");
+}
+
+static int metadata(struct doc *d, PopplerDocument *pdf)
+{
+	int rc = text_of(d, "author", poppler_document_get_author(pdf), "");
+
+	if (!rc)
+		rc = text_of(d, "subject", poppler_document_get_subject(pdf), "");
+	if (!rc)
+		rc = text_of(d, "keywords", poppler_document_get_keywords(pdf), ",;");
+	if (!rc)
+		rc = time_of(d, "date", poppler_document_get_creation_date_time(pdf));
+	return rc ? rc : time_of(d, "updated", poppler_document_get_modification_date_time(pdf));
+}
+
 /* A line's end as it is set is not one of the text: "exam-\nple" is one word. */
 static bool hyphenated(const char *s, size_t n, size_t eol)
 {
@@ -147,6 +182,8 @@ int extract_run(struct doc *d, const struct input *in)
 	if (n <= 0)
 		return err_set(RAG_EFORMAT, "damaged PDF: no pages");
 	rc = title(d, pdf);
+	if (!rc)
+		rc = metadata(d, pdf);
 	for (int i = 0; !rc && i < n; i++) {
 		PopplerPage *page = poppler_document_get_page(pdf, i);
 

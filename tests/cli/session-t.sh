@@ -7,6 +7,10 @@ export RAGSTONE_STORE=$work/deep/er/store RAGSTONE_MODEL=smollm2-135m-instruct
 docs=$work/docs
 mkdir "$docs"
 cat > "$docs/normans.md" <<'END'
+---
+author: "Doe, J. = me"
+tags: [history, europe]
+---
 # Normans
 
 ## Origin
@@ -17,7 +21,7 @@ descended from Norse raiders and pirates from Denmark, Iceland and Norway.
 Norman architecture is known for its rounded arches.
 END
 echo 'The Amazon rainforest covers most of the Amazon basin of South America.' > "$docs/amazon.txt"
-echo '<html><head><title>Tea</title></head><body><h1>Tea</h1><p>Green tea is steeped at seventy degrees.</p></body></html>' > "$docs/tea.html"
+echo '<html><head><title>Tea</title><meta name=keywords content="drink, green"></head><body><h1>Tea</h1><p>Green tea is steeped at seventy degrees.</p></body></html>' > "$docs/tea.html"
 
 run "$rag" ingest "$docs"
 is "$code" 0 "a folder goes in"
@@ -31,6 +35,13 @@ like "$err" '^3 unchanged' "and says so"
 run "$rag" list --json
 is "$(printf '%s\n' "$out" | wc -l)" 3 "three documents are listed"
 like "$out" '"uri": "file://.*normans.md", "title": "Normans"' "with URI and title"
+
+like "$out" '"labels": "", "metadata": \{"author": "Doe, J. = me", "tags": \["history", "europe"\]\}' "and metadata"
+run "$rag" show --json "$docs/tea.html"
+like "$out" '"metadata": \{"keywords": \["drink", "green"\]\}' "as show has it"
+run "$rag" search --json --filter 'keywords == green or author ~ "^Doe,"' "the Amazon"
+is "$(printf '%s\n' "$out" | grep -c amazon.txt)" 0 "filters see metadata"
+like "$out" 'normans.md' "of each kind"
 
 run "$rag" search --json -k 1 "where do the Normans come from"
 is "$code" 0 "a search finds"

@@ -8,6 +8,7 @@
 
 #include "src/extract/charset.c"
 #include "src/extract/doc.c"
+#include "src/extract/front.c"
 #include "src/extract/html.c"
 #include "src/extract/kind.c"
 #include "src/extract/markdown.c"

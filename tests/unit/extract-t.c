@@ -136,6 +136,67 @@ static void test_markdown(void)
 	extracted_release(&e);
 }
 
+/* What a document says of itself, and its title; a warning, or NULL. */
+static void says(const char *doc, const char *name, const char *about, const char *title,
+		 const char *warning, const char *what)
+{
+	struct extracted e;
+
+	if (ok(extract(&e, doc, strlen(doc), "", name) == RAG_OK, "%s", what)) {
+		is_str(e.about, about, "its metadata");
+		is_str(e.title, title, "its title");
+		ok(warning ? e.warning && strstr(e.warning, warning) : !e.warning, "and %s warning",
+		   warning ? "a" : "no");
+	}
+	extracted_release(&e);
+}
+
+static void test_metadata(void)
+{
+	struct buf b = BUF_INIT;
+	struct extracted e;
+
+	says("---\ntitle: >\n  A folded\n  title\nAuthor: \"Doe, J. = me\"\nlang: en\ndate: 2024-01-31\ntags: [a, 'b c', a]\n"
+	     "draft: false\nempty:\nnothing: ~\nlist:\n  - x\n  - [deep]\n  - {deep: er}\n  - y\n---\ntext\n", "x.md",
+	     "author=Doe, J. = me\nlang=en\ndate=2024-01-31\ntags=a\ntags=b c\ndraft=false\nlist=x\nlist=y\n",
+	     "A folded title", NULL, "front matter");
+	says("---\nParam Set:\n  a: 1\n  b: [c]\n\"a = b\": c\n? [x]\n: y\nanchor: &a z\nalias: *a\nafter: alias\n*a : v\n"
+	     "block: |\n  two\n  lines\n...\ntext\n", "x.md",
+	     "a___b=c\nanchor=z\nafter=alias\nblock=two lines\n", "", NULL, "keys and values that are none");
+	says("---\ntitle: A: \"b\"\nlang: en\n---\n# Heading\n\ntext\n", "x.md", "", "A: \"b", "front matter, line 2: ",
+	     "broken front matter");
+	says("---\nlang: en\nx: [a\n---\ntext\n", "x.md", "lang=en\nx=a\n", "", "front matter, line ", "that ends too soon");
+	says("+++\ntitle = \"Toml\"\nlang = \"en\"\n+++\ntext\n", "x.md", "", "Toml", NULL, "TOML");
+	says("---\n- a\n- b\n---\ntext\n", "x.md", "", "", NULL, "a list");
+	says("---\nzero: a\\0b\nhid\xe2\x80\x8b" "den: \"a\\u202e\\tb\\nc\"\n---\ntext\n", "x.md",
+	     "zero=a\\0b\nhidden=a b c\n", "", NULL, "invisible characters");
+	says("<!DOCTYPE html><html lang=de><head><title>T</title><meta name=Author content='Doe, J.'>"
+	     "<meta name=keywords content='a, b;c'><meta property='article:published_time' content='2024-01-31T10:00:00Z'>"
+	     "<meta name=viewport content=x><meta name=csrf-token content=secret><meta name=og:locale content=de_DE>"
+	     "<meta charset=utf-8><meta http-equiv=refresh content=5><meta name=empty content=' '><meta name=n>"
+	     "</head><body>text <div hidden><meta name=hid content=den></div></body></html>", "x.html",
+	     "lang=de\nauthor=Doe, J.\nkeywords=a\nkeywords=b\nkeywords=c\ndate=2024-01-31T10:00:00Z\nog:locale=de_DE\n",
+	     "T", NULL, "meta elements");
+	says("text\n\n<meta name=author content=x>\n", "x.md", "", "", NULL, "none of HTML within Markdown");
+
+	buf_adds(&b, "---\n");
+	for (int i = 0; i < 1000; i++)
+		buf_addf(&b, "key%d: %040d\n", i, i);
+	buf_adds(&b, "---\ntext\n");
+	is_int(extract(&e, b.data, b.len, "", "x.md"), RAG_OK, "more metadata than is kept");
+	ok(e.warning && strstr(e.warning, "more than 16 KiB of metadata: 'key3"), "is said");
+	ok(strlen(e.about) <= FRAME_MAX_ABOUT && strlen(e.about) > FRAME_MAX_ABOUT - 100, "and bounded");
+	extracted_release(&e);
+	buf_clear(&b);
+	buf_adds(&b, "---\na: ");
+	for (int i = 0; i < 20000; i++)
+		buf_adds(&b, "[");
+	buf_adds(&b, "\n---\ntext\n");
+	is_int(extract(&e, b.data, b.len, "", "x.md"), RAG_OK, "20,000 lists within each other");
+	extracted_release(&e);
+	buf_release(&b);
+}
+
 static void test_html(void)
 {
 	static const char html[] =
@@ -208,6 +269,12 @@ static void test_pdf(void)
 	   !memcmp(e.text + e.marks[2].at, "Page of text 3", 14), "page marks");
 	extracted_release(&e);
 	fails(b.data, 60, "", "cut.pdf", RAG_EFORMAT, "damaged PDF");
+	buf_clear(&b);
+	make_pdf(&b, 1, "Text", "/Info<</Title(T)/Author(Doe, J.)/Keywords(a; b)/CreationDate(D:20240131120000+01'00')>>");
+	is_int(extract(&e, b.data, b.len, "", "x.pdf"), RAG_OK, "a PDF with properties");
+	is_str(e.about, "author=Doe, J.\nkeywords=a\nkeywords=b\ndate=2024-01-31T11:00:00Z\n", "its metadata");
+	is_str(e.title, "T", "its title");
+	extracted_release(&e);
 	buf_clear(&b);
 	make_pdf(&b, 2, "", "");
 	fails(b.data, b.len, "", "scan.pdf", RAG_EUNSUP, "no text in 2 pages (scanned?)");
@@ -326,8 +393,19 @@ static int parse(const unsigned char *r, size_t n)
 	return rc;
 }
 
+static size_t record_about(unsigned char *r, const char *about)
+{
+	size_t len = strlen(about), n = record(r, 0, "text", NULL, 0, 0);
+
+	frame_put(r + 40, len, 4);
+	memmove(r + FRAME_HEAD + len, r + FRAME_HEAD, n - FRAME_HEAD);
+	memcpy(r + FRAME_HEAD, about, len);
+	return n + len;
+}
+
 static void test_records(void)
 {
+	static const char *const lies[] = { "a=b", "a\n", "=b\n", "a=\n", "a=b\n\n", "a=b\tc\n", "a=\xff\n" };
 	unsigned char r[512], m[64] = { 0 };
 	size_t n, bad = 0;
 
@@ -346,6 +424,9 @@ static void test_records(void)
 		r[i / 8] ^= (unsigned char)(1u << i % 8);
 	}
 	is_int((long long)bad, 0, "a wrong bit is noticed");
+	is_int(parse(r, record_about(r, "a=b\nc=d=e\n")), RAG_OK, "metadata");
+	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++)
+		is_int(parse(r, record_about(r, lies[i])), RAG_EFORMAT, "metadata that is none");
 	n = record(r, 0, "te\xFFt", NULL, 0, 0);
 	is_int(parse(r, n), RAG_EFORMAT, "text that is no UTF-8");
 	n = record(r, 0, "te\033t", NULL, 0, 0);
@@ -404,6 +485,7 @@ int main(void)
 	test_text();
 	test_markdown();
 	test_html();
+	test_metadata();
 	test_pdf();
 	test_deaths();
 	test_limits();

@@ -288,6 +288,15 @@ static void test_bytes(void)
 	o = opts();
 	is_int(ingest_bytes(&t, store, NULL, "note:1", "# T\n\nA note.", 12, "text/markdown", &o), RAG_OK, "again");
 	is_int((long long)t.unchanged, 1, "unchanged, labels as before");
+	is_int(ingest_bytes(&t, store, NULL, "note:1", "---\nlang: de\n---\n# T\n\nA note.", 29, "text/markdown", &o),
+	       RAG_OK, "with front matter");
+	is_int((long long)t.replaced, 1, "it is another");
+	if (!store_snap(&v, store)) {
+		is_int(store_doc_by_uri(&d, v, "note:1"), RAG_OK, "under the same URI");
+		is_str(d.about, "lang=de\n", "with its metadata");
+		is_str(d.labels, "lang=en,source=test", "and the labels as before");
+		store_snap_end(v);
+	}
 	o = opts();
 	is_int(ingest_bytes(&t, store, NULL, "note:2", "\0\1\2\3", 4, NULL, &o), RAG_EUNSUP, "garbage");
 	is_int((long long)t.failed, 1, "is reported too");

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/kern.h"
 #include "base/mem.h"
 
 void pool_release(struct pool *p)
@@ -105,4 +106,44 @@ void pool_fuse(struct pool *p, float weight)
 	for (size_t i = 0; i < p->n; i++)
 		p->c[i].score = (float)((double)weight * z(&dense, p->c[i].cosine) +
 					(1 - (double)weight) * z(&words, p->c[i].bm25));
+}
+
+/* The score's place between the least (0) and the greatest (1) of the first n, which are in order. */
+static float share(const struct pool *p, size_t n, size_t i)
+{
+	float top = p->c[0].score, spread = top - p->c[n - 1].score;
+
+	return spread > 0 ? 1 - (top - p->c[i].score) / spread : 1;
+}
+
+void pool_diversify(struct pool *p, size_t n, float diversity, const float *rows, size_t dim)
+{
+	const struct kern *k = kern_get();
+
+	n = n < p->n ? n : p->n;
+	for (size_t i = 0; i < n; i++) {
+		p->c[i].gain = (1 - diversity) * share(p, n, i);
+		p->c[i].near = 0;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct cand best;
+		size_t at = i;
+
+		for (size_t j = i + 1; j < n; j++)
+			if (p->c[j].gain - diversity * p->c[j].near > p->c[at].gain - diversity * p->c[at].near)
+				at = j;
+		best = p->c[at];
+		memmove(p->c + i + 1, p->c + i, (at - i) * sizeof(*p->c));
+		p->c[i] = best;
+		for (size_t j = i + 1; j < n && !isnan(best.cosine); j++) {
+			float near = isnan(p->c[j].cosine) ? 0 :
+				     k->dot(rows + best.row * dim, rows + p->c[j].row * dim, dim);
+
+			p->c[j].near = near > p->c[j].near ? near : p->c[j].near;
+		}
+	}
+	for (size_t i = 1; i < n; i++)
+		p->c[i].score = fminf(p->c[i].score, p->c[i - 1].score);
+	for (size_t i = n; n && i < p->n; i++)
+		p->c[i].score = fminf(p->c[i].score, p->c[n - 1].score);
 }

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "index/dense.h"
+#include "index/hits.h"
 #include "index/pool.h"
 #include "index/ranges.h"
 #include "index/tally.h"
@@ -23,8 +24,8 @@ struct find {
 	size_t dim;
 	struct pool pool;
 	struct tally tally;		/* hits of each content, where they are limited */
+	float *rows;			/* (pool.n, dim) the candidates' vectors, owned */
 	struct search_hits *hits;
-	struct buf text;
 	double since;			/* the stage in hand began */
 };
 
@@ -156,100 +157,41 @@ static int score_near(struct find *q)
 	struct pool *p = &q->pool;
 	uint64_t *ids = mem_alloc((p->n ? p->n : 1) * sizeof(*ids));
 	bool *has = mem_alloc(p->n ? p->n : 1);
-	float *rows = mem_aligned(64, (p->n * q->dim + 16) * sizeof(*rows));
-	int rc = ids && has && rows ? RAG_OK : RAG_ENOMEM;
+	int rc;
 
+	mem_free(q->rows);
+	q->rows = mem_aligned(64, (p->n * q->dim + 16) * sizeof(*q->rows));
+	rc = ids && has && q->rows ? RAG_OK : RAG_ENOMEM;
 	for (size_t i = 0; !rc && i < p->n; i++)
 		ids[i] = p->c[i].chunk;
 	if (!rc)
-		rc = dense_rows(rows, has, q->snap, q->dim, ids, p->n);
-	for (size_t i = 0; !rc && i < p->n; i++)
-		if (has[i])
-			p->c[i].cosine = vectors_score(q->vector, rows + i * q->dim, q->dim);
+		rc = dense_rows(q->rows, has, q->snap, q->dim, ids, p->n);
+	for (size_t i = 0; !rc && i < p->n; i++) {
+		p->c[i].row = i;
+		if (has[i])	/* fp16 rows are of unit length only nearly */
+			p->c[i].cosine = fminf(1, fmaxf(-1, vectors_score(q->vector, q->rows + i * q->dim,
+									  q->dim)));
+	}
 	mem_free(ids);
 	mem_free(has);
-	mem_free(rows);
 	return rc;
 }
 
-/* ---- copies ------------------------------------------------------------------------ */
+/* ---- the choice ------------------------------------------------------------------- */
 
-/* The lowest document that passes, copied into the hit. */
-static int name_hit(void *arg, const struct store_doc *d)
+/* Moves the best k to the front, no more of a document than may be. */
+static int choose(size_t *n, struct find *q)
 {
-	struct find *q = arg;
-	struct search_hit *h = &q->hits->hit[q->hits->n];
-	bool yes;
-	int rc = filter_match(&yes, q->o->filter, d);
-
-	if (rc || !yes)
-		return rc;
-	h->doc = d->id;
-	h->uri = mem_strdup(d->uri);
-	h->title = mem_strdup(d->title);
-	return h->uri && h->title ? 1 : RAG_ENOMEM;
-}
-
-void search_hit_release(struct search_hit *h)
-{
-	mem_free(h->uri);
-	mem_free(h->title);
-	mem_free(h->heading);
-	mem_free(h->text);
-}
-
-static int copy_hit(struct find *q, const struct cand *best)
-{
-	struct search_hit *h = &q->hits->hit[q->hits->n];
-	struct store_chunk c;
-	int rc = store_chunk(&c, q->snap, best->chunk);
-
-	if (rc == RAG_ENOENT)
-		return err_set(RAG_ECORRUPT, "chunk %llu is listed and is none", (unsigned long long)best->chunk);
-	if (rc)
-		return rc;
-	*h = (struct search_hit){
-		.chunk = c.id, .content = c.content, .start = c.start, .end = c.end, .page = c.page,
-		.line = c.line, .score = best->score, .cosine = best->cosine, .bm25 = best->bm25,
-	};
-	rc = store_content_docs(q->snap, c.content, name_hit, q);
-	if (!rc)
-		rc = err_set(RAG_ECORRUPT, "chunk %llu belongs to no document", (unsigned long long)c.id);
-	if (rc < 0)
-		goto fail;
-	buf_clear(&q->text);
-	rc = store_text(&q->text, q->snap, c.content, c.start, c.end);
-	if (rc)
-		goto fail;
-	h->heading = mem_strndup(c.heading, c.heading_len);
-	h->text = mem_strndup(buf_str(&q->text), q->text.len);
-	h->text_len = q->text.len;
-	if (!h->heading || !h->text) {
-		rc = RAG_ENOMEM;
-		goto fail;
-	}
-	q->hits->n++;
-	return RAG_OK;
-fail:
-	search_hit_release(h);
-	return rc;
-}
-
-static int copy_hits(struct find *q)
-{
-	size_t k = q->pool.n < q->o->k ? q->pool.n : q->o->k;
 	int rc = RAG_OK;
 
-	q->hits->hit = mem_calloc(k ? k : 1, sizeof(*q->hits->hit));
-	if (!q->hits->hit)
-		return RAG_ENOMEM;
+	*n = 0;
 	tally_clear(&q->tally);
-	for (size_t i = 0; !rc && i < q->pool.n && q->hits->n < k; i++) {
+	for (size_t i = 0; !rc && i < q->pool.n && *n < q->o->k; i++) {
 		bool take;
 
 		rc = share(&take, q, q->pool.c[i].chunk);
 		if (!rc && take)
-			rc = copy_hit(q, &q->pool.c[i]);
+			q->pool.c[(*n)++] = q->pool.c[i];
 	}
 	return rc;
 }
@@ -267,7 +209,7 @@ static int rank(struct find *q)
 	if (!rc && q->vector)
 		rc = score_near(q);
 	for (size_t i = 0; i < q->pool.n; i++)
-		q->pool.c[i].score = fminf(1, fmaxf(-1, q->pool.c[i].cosine));	/* fp16 rows are of unit length only nearly */
+		q->pool.c[i].score = q->pool.c[i].cosine;
 	pool_sort(&q->pool);
 	stage_end(q, SEARCH_FUSE);
 	return rc;
@@ -280,18 +222,19 @@ static void find_release(struct find *q)
 	tally_release(&q->tally);
 	pool_release(&q->pool);
 	mem_free(q->vector);
-	buf_release(&q->text);
+	mem_free(q->rows);
 }
 
 int search(struct search_hits **out, struct store *s, const struct search_question *sq,
 	   const struct search_opts *o)
 {
-	struct find q = { .o = o, .text = BUF_INIT, .since = clock_now() };
+	struct find q = { .o = o, .since = clock_now() };
+	size_t n, most = o->extent == SEARCH_SECTIONS ? SEARCH_SECTIONS_MAX : SEARCH_K_MAX;
 	int rc;
 
 	*out = NULL;
-	if (o->k < 1 || o->k > SEARCH_K_MAX)
-		return err_set(RAG_EINVAL, "%zu hits wanted, 1 to %u are possible", o->k, SEARCH_K_MAX);
+	if (o->k < 1 || o->k > most)
+		return err_set(RAG_EINVAL, "%zu hits wanted, 1 to %zu are possible", o->k, most);
 	q.hits = mem_calloc(1, sizeof(*q.hits));
 	rc = q.hits ? take_vector(&q, sq) : RAG_ENOMEM;
 	if (!rc)
@@ -302,8 +245,12 @@ int search(struct search_hits **out, struct store *s, const struct search_questi
 		stage_end(&q, SEARCH_FILTER);
 		rc = rank(&q);
 	}
+	if (!rc && q.vector && o->diversity > 0)
+		pool_diversify(&q.pool, SEARCH_DIVERSE, o->diversity, q.rows, q.dim);
+	if (!rc)
+		rc = choose(&n, &q);
 	if (!rc) {
-		rc = copy_hits(&q);
+		rc = hits_copy(q.hits, q.snap, o->filter, o->extent, q.pool.c, n);
 		stage_end(&q, SEARCH_COPY);
 	}
 	if (rc)
@@ -312,14 +259,4 @@ int search(struct search_hits **out, struct store *s, const struct search_questi
 		*out = q.hits;
 	find_release(&q);
 	return rc;
-}
-
-void search_hits_free(struct search_hits *h)
-{
-	if (!h)
-		return;
-	for (size_t i = 0; i < h->n; i++)
-		search_hit_release(&h->hit[i]);
-	mem_free(h->hit);
-	mem_free(h);
 }

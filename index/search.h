@@ -29,9 +29,16 @@
 enum search_mode { SEARCH_HYBRID, SEARCH_FUSION, SEARCH_DENSE, SEARCH_BM25, SEARCH_MODES };
 
 #define SEARCH_K_MAX 100000u
-#define SEARCH_WEIGHT .65f	/* of the vectors, unless the store says otherwise */
+#define SEARCH_SECTIONS_MAX 1000u	/* hits that are widened to sections */
 
 enum search_skip { SEARCH_SKIP_LATE = 1, SEARCH_SKIP_SECOND = 2 };
+
+enum search_extent {		/* of a hit */
+	SEARCH_CHUNKS,		/* each a chunk */
+	SEARCH_MERGED,		/* neighbouring chunks among the k best are one hit */
+	SEARCH_SECTIONS,	/* the whole section around each, 16 KiB at most */
+	SEARCH_EXTENTS
+};
 
 struct search_question {
 	const char *text;		/* for the words, (len); len 0: none */
@@ -47,8 +54,13 @@ struct search_opts {
 	size_t per_document;		/* hits of one content at most; 0: any */
 	float weight;			/* of the vectors, 0 .. 1; 0: the store's */
 	unsigned skip;			/* enum search_skip */
+	enum search_extent extent;
+	/* 0 .. 1: how much it counts against a hit that it resembles those before it: maximal
+	 * marginal relevance (Carbonell and Goldstein 1998) among the first SEARCH_DIVERSE; 0: nothing. */
+	float diversity;
 };
-#define SEARCH_OPTS_INIT { 10, SEARCH_HYBRID, NULL, 0, 0, 0 }
+#define SEARCH_DIVERSE 100
+#define SEARCH_OPTS_INIT { 10, SEARCH_HYBRID, NULL, 0, 0, 0, SEARCH_CHUNKS, 0 }
 
 struct search_hit {
 	uint64_t doc, chunk, content;
@@ -60,7 +72,7 @@ struct search_hit {
 	/* Falls with the rank.  dense: cosine; bm25: BM25; fusion: sum of z-scores; hybrid: 0 .. 1,
 	 * how it compares with the others of this answer. */
 	float score;
-	float cosine, bm25;		/* NAN: not known */
+	float cosine, bm25, late;	/* NAN: not known */
 };
 
 enum search_stage { SEARCH_FILTER, SEARCH_NEAR, SEARCH_WORDS, SEARCH_FUSE, SEARCH_LATE, SEARCH_SECOND,

@@ -133,6 +133,11 @@ struct store_generation {
 /* The generation that answers. */
 int store_generation(struct store_generation *out, struct store_snap *v);
 
+/* The weight of vectors against words where both answer (see search.h): what was
+ * set, else STORE_WEIGHT. */
+#define STORE_WEIGHT .65f
+int store_weight(float *out, struct store_snap *v);
+
 /* Up to max chunks that lack a vector, in order of ids; *n == 0: none. */
 int store_lacking(uint64_t *ids, size_t *n, struct store_snap *v, size_t max);
 
@@ -141,6 +146,7 @@ struct store_status {
 	uint64_t vectors;		/* chunks that have one */
 	uint64_t disk_bytes;
 	uint32_t format, generation, dim;
+	float weight;			/* store_weight() */
 	char *embedder;			/* owned; store_status_release() */
 	uint8_t uuid[STORE_UUID_LEN];
 };
@@ -182,6 +188,8 @@ void store_write_end(struct store_writer *w);
  * and the store holds vectors.  embedder NULL (with dim 0): sets the chunking alone. */
 int store_set_generation(struct store_writer *w, const char *chunking, const char *embedder,
 			 const uint8_t fingerprint[HASH_LEN], size_t dim);
+
+int store_set_weight(struct store_writer *w, float weight);	/* RAG_EINVAL: not 0 .. 1 */
 
 struct stage_doc {
 	const char *uri;		/* 1 .. STORE_URI_MAX bytes */

@@ -2,7 +2,7 @@
  * store_impl - what the store's own files share; nobody else includes it.
  *
  * store.c opens, begins and ends transactions; store_read.c looks things up;
- * store_stage.c and store_write.c write; store_vec.c keeps the vector blocks;
+ * store_stage.c and store_write.c write; store_settings.c keeps the few settings; store_vec.c keeps the vector blocks;
  * store_verify.c checks it all.  Every write goes through store_txn(), which
  * grows the map and starts again where that is full: what it calls must leave
  * memory as it was until it has returned RAG_OK.

@@ -577,10 +577,11 @@ int store_status(struct store_status *out, struct store *s)
 		memcpy(out->uuid, st->uuid, sizeof(out->uuid));
 		out->disk_bytes = store_disk_bytes(s);
 		out->embedder = mem_strdup(g.embedder);
-		if (!out->embedder)
-			rc = RAG_ENOMEM;
+		rc = out->embedder ? store_weight(&out->weight, v) : RAG_ENOMEM;
 	}
 	store_snap_end(v);
+	if (rc)
+		store_status_release(out);
 	return rc;
 }
 

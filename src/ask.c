@@ -79,9 +79,12 @@ static int remember(struct rag_chat *c, const char *question, const char *answer
 static int find_for(struct search_hits **out, struct rag *r, const char *query,
 		    const struct rag_search_opts *o)
 {
+	struct rag_search_opts so = *o;
 	double embed;
 
-	return rag_find(out, r, &(struct rag_question){ .text = query }, o, DEFAULT_PASSAGES, &embed);
+	if (so.extent == RAG_BEST)
+		so.extent = RAG_MERGED;
+	return rag_find(out, r, &(struct rag_question){ .text = query }, &so, DEFAULT_PASSAGES, &embed);
 }
 
 static bool holds(const struct search_hits *h, size_t n, uint64_t chunk)

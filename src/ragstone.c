@@ -403,6 +403,20 @@ struct status_box {
 	char *store;
 };
 
+int rag_set_weight(struct rag *r, double weight)
+{
+	struct store_writer *w;
+	int rc = rag_need_writable(r);
+
+	if (!rc)
+		rc = store_write_begin(&w, r->store);
+	if (rc)
+		return rc;
+	rc = store_set_weight(w, (float)weight);
+	store_write_end(w);
+	return rc;
+}
+
 int rag_status(struct rag_status **out, struct rag *r)
 {
 	struct status_box *b;
@@ -426,7 +440,7 @@ int rag_status(struct rag_status **out, struct rag *r)
 		.documents = b->st.documents, .chunks = b->st.chunks,
 		.text_bytes = b->st.text_bytes, .disk_bytes = b->st.disk_bytes,
 		.generation = b->st.generation, .dim = b->st.dim, .format = b->st.format,
-		.vectors = b->st.vectors,
+		.vectors = b->st.vectors, .weight = (double)b->st.weight,
 	};
 	*out = &b->pub;
 	return RAG_OK;

@@ -105,8 +105,12 @@ struct rag_status {
 	const char *store, *embedder;	/* "" when the store has no vectors yet */
 	uint64_t documents, chunks, text_bytes, disk_bytes, generation;
 	uint32_t dim, format;
-	uint64_t vectors;	/* chunks that search finds: fewer than chunks after an ingest without a model */
+	uint64_t vectors;	/* chunks that have one: fewer than chunks after an ingest without a model */
+	double weight;		/* of the vectors in a fusion */
 };
+/* The weight of the vectors in a fusion that searches use from now on, 0 to 1: kept in
+ * the store.  RAG_EBUSY and RAG_EDENIED as for ingesting. */
+RAG_API int rag_set_weight(struct rag *r, double weight);
 RAG_API int rag_status(struct rag_status **out, struct rag *r);
 RAG_API void rag_status_free(struct rag_status *s);
 
@@ -233,6 +237,12 @@ RAG_API int rag_forget(struct rag *r, const uint64_t *docs, size_t n);
 
 /* ---- search -------------------------------------------------------------- */
 
+enum rag_extent {		/* of a hit */
+	RAG_BEST,		/* rag_search(): a chunk; rag_ask(): RAG_MERGED */
+	RAG_CHUNKS,
+	RAG_MERGED,		/* neighbouring chunks among the k best are one */
+	RAG_SECTIONS,		/* the section around each, 16 KiB at most; k is at most 1,000 */
+};
 struct rag_search_opts {
 	size_t size;
 	size_t k;		/* hits wanted, at most 100,000; 0: 10 */
@@ -244,8 +254,10 @@ struct rag_search_opts {
 	size_t per_document;	/* hits from one document at most: 1 ranks documents by their best chunk; 0: any */
 	double weight;		/* of the vectors in a fusion, above 0, at most 1; 0: the store's */
 	unsigned skip;		/* enum rag_skip, stages of hybrid to leave out */
+	enum rag_extent extent;
+	double diversity;	/* 0 .. 1: how much it counts against a hit that it resembles those before it */
 };
-#define RAG_SEARCH_OPTS_INIT { sizeof(struct rag_search_opts), 0, NULL, NULL, 0, NULL, 0, 0, 0 }
+#define RAG_SEARCH_OPTS_INIT { sizeof(struct rag_search_opts), 0, NULL, NULL, 0, NULL, 0, 0, 0, RAG_BEST, 0 }
 enum rag_skip {
 	RAG_SKIP_LATE = 1,	/* late interaction: the best ones ordered by their tokens' vectors */
 	RAG_SKIP_SECOND = 2,	/* the second step: the tail refilled from the best ones */

@@ -59,9 +59,15 @@ static int parse_opts(struct search_opts *so, struct filter **f, const struct ra
 		return err_set(RAG_EINVAL, "min-score %g is not between -1 and 1", o->min_score);
 	if (!(o->weight >= 0 && o->weight <= 1))
 		return err_set(RAG_EINVAL, "weight %g is not between 0 and 1", o->weight);
+	if (!(o->diversity >= 0 && o->diversity <= 1))
+		return err_set(RAG_EINVAL, "diversity %g is not between 0 and 1", o->diversity);
+	if ((unsigned)o->extent > RAG_SECTIONS)
+		return err_set(RAG_EINVAL, "no extent %d of a hit", (int)o->extent);
 	*so = (struct search_opts){
 		.k = o->k ? o->k : default_k, .per_document = o->per_document, .weight = (float)o->weight,
-		.skip = o->skip,
+		.skip = o->skip, .diversity = (float)o->diversity,
+		.extent = o->extent == RAG_SECTIONS ? SEARCH_SECTIONS :
+			  o->extent == RAG_MERGED ? SEARCH_MERGED : SEARCH_CHUNKS,
 	};
 	rc = parse_mode(&so->mode, o->mode);
 	if (!rc)

@@ -9,9 +9,9 @@
 struct args {
 	size_t k;
 	const char *in, *filter, *mode;
-	double min_score, weight;
+	double min_score, weight, diversity;
 	size_t per_document;
-	int explain;
+	int section, merge, explain;
 };
 
 static const struct opt opts[] = {
@@ -27,6 +27,10 @@ static const struct opt opts[] = {
 	  "of meaning against words in the fusion, 0 to 1 (the store's, .65)" },
 	{ 0, "per-document", "N", OPT_SIZE, offsetof(struct args, per_document),
 	  "at most N hits of one document" },
+	{ 0, "diversity", "D", OPT_REAL, offsetof(struct args, diversity),
+	  "0 to 1: how much a hit loses by resembling those before it (0)" },
+	{ 0, "merge", NULL, OPT_FLAG, offsetof(struct args, merge), "neighbouring hits as one" },
+	{ 0, "section", NULL, OPT_FLAG, offsetof(struct args, section), "the whole section around each hit" },
 	{ 0, "explain", NULL, OPT_FLAG, offsetof(struct args, explain),
 	  "the time of each stage, on stderr" },
 };
@@ -97,6 +101,8 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 	so.mode = a->mode;
 	so.per_document = a->per_document;
 	so.weight = a->weight;
+	so.diversity = a->diversity;
+	so.extent = a->section ? RAG_SECTIONS : a->merge ? RAG_MERGED : RAG_CHUNKS;
 	rc = rag_search(&hits, r, argv[0], &so);
 	if (rc) {
 		code = cli_fail(rc);

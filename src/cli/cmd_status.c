@@ -32,10 +32,10 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 		json_add_key(&b, "embedder");
 		json_add_str(&b, s->embedder, strlen(s->embedder));
 		buf_addf(&b, ", \"dim\": %u, \"documents\": %llu, \"chunks\": %llu, \"vectors\": %llu, \"text_bytes\": %llu, "
-			 "\"disk_bytes\": %llu, \"generation\": %llu, \"format\": %u}", s->dim,
+			 "\"disk_bytes\": %llu, \"generation\": %llu, \"format\": %u, \"weight\": %.4g}", s->dim,
 			 (unsigned long long)s->documents, (unsigned long long)s->chunks,
 			 (unsigned long long)s->vectors, (unsigned long long)s->text_bytes, (unsigned long long)s->disk_bytes,
-			 (unsigned long long)s->generation, s->format);
+			 (unsigned long long)s->generation, s->format, s->weight);
 		puts(buf_str(&b));
 		buf_release(&b);
 	} else {
@@ -43,10 +43,11 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 		printf("embedder   %s", *s->embedder ? s->embedder : "none yet");
 		if (s->dim)
 			printf(", %u dimensions", s->dim);
-		printf("\ndocuments  %llu\nchunks     %llu\nvectors    %llu\ntext       %s\non disk    %s\ngeneration %llu\n",
+		printf("\ndocuments  %llu\nchunks     %llu\nvectors    %llu\ntext       %s\non disk    %s\n"
+		       "generation %llu\nweight     %.4g of meaning against words\n",
 		       (unsigned long long)s->documents, (unsigned long long)s->chunks,
 		       (unsigned long long)s->vectors, cli_bytes(text, s->text_bytes), cli_bytes(disk, s->disk_bytes),
-		       (unsigned long long)s->generation);
+		       (unsigned long long)s->generation, s->weight);
 	}
 	if (!rc)
 		rag_status_free(s);

@@ -166,6 +166,32 @@ static void test_ranges(void)
 	filter_free(f);
 }
 
+static void test_weight(void)
+{
+	struct store_opts o = STORE_OPTS_INIT;
+	struct store_status st;
+	struct store_writer *writer;
+	struct store *other;
+	char *dir = tmp_dir();
+
+	is_int(open_pair(&other, &writer, dir, 0), RAG_OK, "a store");
+	store_status(&st, other);
+	ok(st.weight == STORE_WEIGHT, "has the usual weight");
+	store_status_release(&st);
+	is_int(store_set_weight(writer, 1.5f), RAG_EINVAL, "one beyond 1 is refused");
+	is_int(store_set_weight(writer, NAN), RAG_EINVAL, "and none");
+	is_int(store_set_weight(writer, .25f), RAG_OK, "another one");
+	store_write_end(writer);
+	store_close(other);
+	is_int(store_open(&other, dir, &o), RAG_OK, "opened again");
+	store_status(&st, other);
+	ok(st.weight == .25f, "it has that one");
+	store_status_release(&st);
+	is_int(store_verify(other, print_line, NULL), RAG_OK, "and is sound");
+	store_close(other);
+	rm_tree(dir);
+}
+
 static void test_refused(void)
 {
 	struct search_hits *h;
@@ -202,6 +228,131 @@ static void test_found(void)
 	ok(!strncmp(h->hit[0].text, text, CHUNK), "text");
 	search_hits_free(h);
 	free(text);
+}
+
+static bool covers(const struct search_hits *h, const char *text)
+{
+	for (size_t i = 0; i < h->n; i++)
+		if (h->hit[i].end - h->hit[i].start != h->hit[i].text_len ||
+		    memcmp(h->hit[i].text, text + h->hit[i].start, h->hit[i].text_len))
+			return false;
+	return true;
+}
+
+/* One document's chunks alone, so that its neighbours are hits too. */
+static void test_extent(void)
+{
+	struct search_opts o = { .k = 4, .mode = SEARCH_DENSE };
+	struct search_question sq = { .dim = DIM };
+	char *text = text_make(200 + 10 * (17 % 7), 17);
+	struct search_hits *h;
+	struct filter *f;
+	float q[DIM];
+
+	vector_of(q, DIM, text + CHUNK, CHUNK);
+	sq.vector = q;
+	filter_parse(&f, "n=17", NULL);
+	o.filter = f;
+	search(&h, s, &sq, &o);
+	ok(h->n == 4 && h->hit[0].start == CHUNK && covers(h, text), "four chunks are four hits");
+	search_hits_free(h);
+	o.extent = SEARCH_MERGED;
+	search(&h, s, &sq, &o);
+	ok(h->n == 1 && h->hit[0].start == 0 && h->hit[0].end == strlen(text) && covers(h, text),
+	   "merged, they are one");
+	ok(h->hit[0].score > .999f && h->hit[0].page == 1, "with the best one's score, and the first one's page");
+	search_hits_free(h);
+	o.k = 1;
+	search(&h, s, &sq, &o);
+	ok(h->n == 1 && h->hit[0].start == CHUNK && h->hit[0].end == 2 * CHUNK, "what was not chosen is not merged");
+	search_hits_free(h);
+	o.extent = SEARCH_SECTIONS;
+	search(&h, s, &sq, &o);
+	ok(h->n == 1 && h->hit[0].start == 0 && h->hit[0].end == strlen(text) && covers(h, text),
+	   "a section is shown whole");
+	search_hits_free(h);
+	o.k = 4;
+	search(&h, s, &sq, &o);
+	is_int((long long)h->n, 1, "and once");
+	search_hits_free(h);
+	o.k = SEARCH_SECTIONS_MAX + 1;
+	is_int(search(&h, s, &sq, &o), RAG_EINVAL, "too many sections");
+	filter_free(f);
+	free(text);
+}
+
+static void test_per_document(void)
+{
+	struct search_opts o = { .k = DOCS, .mode = SEARCH_DENSE, .per_document = 1 };
+	struct search_question sq = { .dim = DIM };
+	struct search_hits *h, *all;
+	float q[DIM] = { 1, -1, .5f };
+	size_t n = 0;
+	bool good = true;
+
+	sq.vector = q;
+	search(&h, s, &sq, &o);
+	find_dense(&all, s, q, DIM, 1000, NULL);
+	is_int((long long)h->n, DOCS, "one hit of each document");
+	for (size_t i = 0; good && i < all->n; i++) {	/* the first of each, in order */
+		bool seen = false;
+
+		for (size_t j = 0; j < n && !seen; j++)
+			seen = h->hit[j].doc == all->hit[i].doc;
+		if (!seen)
+			good = n < h->n && h->hit[n++].chunk == all->hit[i].chunk;
+	}
+	ok(good && n == h->n, "its best one");
+	search_hits_free(h);
+	search_hits_free(all);
+}
+
+/* How much each one resembles what was before it, summed up. */
+static float likeness(const struct search_hits *h)
+{
+	float sum = 0;
+
+	for (size_t i = 1; i < h->n; i++) {
+		float most = -1;
+
+		for (size_t j = 0; j < i; j++) {
+			float a[DIM], b[DIM];
+			double dot = 0, aa = 0, bb = 0;
+
+			vector_of(a, DIM, h->hit[i].text, h->hit[i].text_len);
+			vector_of(b, DIM, h->hit[j].text, h->hit[j].text_len);
+			for (int d = 0; d < DIM; d++) {
+				dot += (double)a[d] * b[d];
+				aa += (double)a[d] * a[d];
+				bb += (double)b[d] * b[d];
+			}
+			most = fmaxf(most, (float)(dot / sqrt(aa * bb)));
+		}
+		sum += most;
+	}
+	return sum;
+}
+
+static void test_diversity(void)
+{
+	struct search_opts o = { .k = 10, .mode = SEARCH_DENSE };
+	struct search_question sq = { .dim = DIM };
+	struct search_hits *plain, *diverse;
+	float q[DIM] = { 1, 1, -1, .3f };
+	bool falls = true;
+
+	sq.vector = q;
+	search(&plain, s, &sq, &o);
+	o.diversity = .7f;
+	search(&diverse, s, &sq, &o);
+	ok(plain->n == 10 && diverse->n == 10 && plain->hit[0].chunk == diverse->hit[0].chunk,
+	   "diversity leaves the best one first");
+	ok(likeness(diverse) < likeness(plain), "what follows resembles each other less");
+	for (size_t i = 1; i < diverse->n; i++)
+		falls &= diverse->hit[i].score <= diverse->hit[i - 1].score;
+	ok(falls, "scores fall with the ranks");
+	search_hits_free(plain);
+	search_hits_free(diverse);
 }
 
 static void test_shared(void)
@@ -301,8 +452,12 @@ int main(void)
 	compare("n >= 17 && n < 60 && path ~ \"^d[0-2]/\" || n == 33", NULL);
 	compare("!(parity == even) and type in [text/html]", "/d*/*");
 	test_ranges();
+	test_weight();
 	test_refused();
 	test_found();
+	test_extent();
+	test_per_document();
+	test_diversity();
 	test_shared();
 	for (int i = 0; i < DOCS; i += 4)
 		store_forget(w, &id[i], 1);

@@ -23,7 +23,7 @@ static json_t *to(const struct json *j)
 }
 
 /* jansson's text quotes the input, which may hold anything but what a terminal should see. */
-static int syntax_error(const json_error_t *e, const char *what)
+static int syntax_error(const json_error_t *e, const char *what, size_t line)
 {
 	char text[JSON_ERROR_TEXT_LENGTH];
 	size_t n;
@@ -34,11 +34,16 @@ static int syntax_error(const json_error_t *e, const char *what)
 	for (size_t i = 0; i < n; i++)
 		if (iscntrl((unsigned char)text[i]))
 			text[i] = ' ';
-	return err_set(RAG_EFORMAT, "cannot parse '%s', line %d, column %d: %s",
-		       what, e->line, e->column, text);
+	return err_set(RAG_EFORMAT, "cannot parse '%s', line %zu, column %d: %s", what,
+		       line - 1 + (size_t)(e->line > 0 ? e->line : 1), e->column, text);
 }
 
 int json_parse(struct json **out, const char *text, size_t len, const char *what)
+{
+	return json_parse_line(out, text, len, what, 1);
+}
+
+int json_parse_line(struct json **out, const char *text, size_t len, const char *what, size_t line)
 {
 	const size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL;
 	json_error_t e;
@@ -58,7 +63,7 @@ int json_parse(struct json **out, const char *text, size_t len, const char *what
 	if (!j && json_error_code(&e) == json_error_out_of_memory)
 		return err_set(RAG_ENOMEM, "out of memory parsing '%s'", what);
 	if (!j)
-		return syntax_error(&e, what);
+		return syntax_error(&e, what, line);
 	*out = from(j);
 	return RAG_OK;
 }

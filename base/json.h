@@ -21,6 +21,8 @@ struct json;	/* a node; all nodes but the root are borrowed from the root */
 /* RAG_EFORMAT names line and column.  what: the file's name for messages.
  * The caller owns *out. */
 int json_parse(struct json **out, const char *text, size_t len, const char *what);
+/* The same for a text that begins in that line (from 1) of what: JSONL. */
+int json_parse_line(struct json **out, const char *text, size_t len, const char *what, size_t line);
 void json_free(struct json *root);		/* NULL is allowed */
 
 const struct json *json_get(const struct json *obj, const char *key);	/* NULL: absent */

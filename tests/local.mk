@@ -31,6 +31,7 @@ check-crash: all tests/crash/store-t
 	$(AM_V_at)./tests/crash/store-t 600
 	$(AM_V_at)srcdir='$(srcdir)' builddir='$(builddir)' bash $(srcdir)/tests/crash/ingest-kill.sh 200
 .PHONY: check-crash
+EXTRA_DIST += tests/golden/measures.py tests/golden/measures.txt
 EXTRA_DIST += tests/golden/quant.py tests/golden/quant.txt
 EXTRA_DIST += tests/golden/logits.py tests/golden/logits.txt
 EXTRA_DIST += tests/golden/embeddings.py tests/golden/embeddings.jsonl
@@ -84,6 +85,6 @@ clean-fuzz:
 check_PROGRAMS += tests/tools/tokens tests/tools/logits tests/tools/embed tests/tools/answers
 EXTRA_DIST += bench/tokens.sh bench/tokens.py
 check_PROGRAMS += tests/tools/tokens
-EXTRA_DIST += bench/README.md bench/embeddings.py bench/llama.py bench/peers.py bench/peers.sh \
+EXTRA_DIST += bench/README.md bench/measures.py bench/embeddings.py bench/llama.py bench/peers.py bench/peers.sh \
 	bench/perplexity.py bench/speed.py bench/speed.sh bench/footprint.py bench/lookup.py bench/start.c bench/start.py
 EXTRA_DIST += bench/tokens.sh bench/tokens.py tests/golden/tokens.py tests/golden/tokens.jsonl

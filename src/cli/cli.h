@@ -85,7 +85,8 @@ struct rag_opts cli_rag_opts(const struct cli *c);
 /* Ctrl-C: the first asks the running call on r to stop, a second within a
  * second ends the program.  NULL takes the handler away. */
 void cli_watch_interrupt(struct rag *r);
-bool cli_interrupted(void);		/* since the last cli_watch_interrupt */
+void cli_note_interrupt(void);		/* the first is for cli_interrupted() alone to tell */
+bool cli_interrupted(void);		/* since the last of these two */
 
 /* A bar on stderr; prints nothing where no person looks.  A rag_progress_fn. */
 int cli_bar(void *cli, const struct rag_progress *p);

@@ -1,95 +1,90 @@
 #include "config.h"
-#include "src/cli/cli.h"
+#include "src/cli/cmd_eval.h"
 
-#include "base/conf.h"
 #include "base/err.h"
-#include "base/par.h"
-#include "base/progress.h"
-#include "model/embed.h"
-#include "src/eval/retrieval.h"
+#include "base/file.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-struct args {
-	const char *model, *precision;
-};
-
 static const struct opt opts[] = {
-	{ 'm', "model", "MODEL", OPT_STR, offsetof(struct args, model),
+	{ 0, "mode", "MODE,...", OPT_LIST, offsetof(struct eval_args, modes),
+	  "hybrid, fusion, dense, bm25; behind each may stand\n"
+	  "                             :weight=W :skip=late|second :chunks=HOW :model=MODEL (hybrid)" },
+	{ 0, "stages", NULL, OPT_FLAG, offsetof(struct eval_args, stages),
+	  "each stage of hybrid with the ones before it" },
+	{ 0, "vs", "MODE", OPT_STR, offsetof(struct eval_args, vs),
+	  "compare each mode with this one, or with itself otherwise set (weight=.5)" },
+	{ 0, "chunks", "HOW", OPT_STR, offsetof(struct eval_args, chunks),
+	  "windows, sentences or document (windows; bm25: document)" },
+	{ 0, "tune", NULL, OPT_FLAG, offsetof(struct eval_args, tune),
+	  "find the weight of the vectors that suits the questions" },
+	{ 0, "html", "FILE", OPT_STR, offsetof(struct eval_args, html), "write a page with plots" },
+	{ 0, "run", "FILE", OPT_STR, offsetof(struct eval_args, ranking),
+	  "write the rankings in TREC's form" },
+	{ 'm', "model", "MODEL", OPT_STR, offsetof(struct eval_args, model),
 	  "the model that embeds (all-minilm-l6-v2)" },
-	{ 0, "precision", "NAME", OPT_STR, offsetof(struct args, precision),
+	{ 0, "precision", "NAME", OPT_STR, offsetof(struct eval_args, precision),
 	  "how it computes: int8 or f32 (int8)" },
 };
 
-static int tick(void *arg, const struct progress_at *at)
+int eval_progress(void *cli, const struct rag_progress *p)
 {
-	struct rag_progress p = { at->stage, at->what, at->done, at->total };
-
-	return cli_bar(arg, &p) || cli_interrupted();
+	return cli_bar(cli, p) || cli_interrupted();
 }
 
-static void print(const struct cli *c, const char *dir, const struct retrieval_result *r)
+static bool exists(const char *dir, const char *file)
 {
-	const char *name = strrchr(dir, '/');
+	struct buf path = BUF_INIT;
+	struct file_info info;
+	bool there = !buf_addf(&path, "%s/%s", dir, file) && !file_info(&info, buf_str(&path));
 
-	name = name && name[1] ? name + 1 : dir;
-	cli_bar_clear();
-	printf(c->json ? "{\"set\": \"%s\", \"documents\": %zu, \"queries\": %zu, \"ndcg@10\": %.4f, "
-			 "\"recall@10\": %.4f, \"recall@100\": %.4f}\n"
-		       : "%-18s %7zu %8zu   %.4f  %.4f  %.4f\n",
-	       name, r->scores.n_docs, r->scores.n_queries, r->scores.ndcg10, r->scores.recall10,
-	       r->scores.recall100);
-	fflush(stdout);
+	buf_release(&path);
+	return there;
+}
+
+int eval_have_corpus(bool *out, int n, char **dirs)
+{
+	*out = exists(dirs[0], "corpus.jsonl");
+	for (int i = 1; i < n; i++)
+		if (exists(dirs[i], "corpus.jsonl") != *out)
+			return err_set(RAG_EINVAL, "'%s' has %s corpus.jsonl, '%s' has %s: sets with documents "
+				       "and questions about a store's own are measured apart", dirs[0],
+				       *out ? "a" : "no", dirs[i], *out ? "none" : "one");
+	return RAG_OK;
+}
+
+struct stores_opts eval_stores(struct cli *c, const struct eval_args *a, bool corpus)
+{
+	return (struct stores_opts){
+		.keep = c->store, .own = !corpus, .model = a->model, .models = c->models,
+		.precision = a->precision, .threads = c->threads,
+		.progress = eval_progress, .progress_arg = c,
+	};
+}
+
+int eval_create(FILE **out, const char *path)
+{
+	*out = path ? fopen(path, "we") : NULL;
+	return path && !*out ? cli_usage("cannot write '%s': %s", path, strerror(errno)) : 0;
 }
 
 static int run(struct cli *c, const void *v, int argc, char **argv)
 {
-	const struct args *a = v;
-	struct progress progress = { tick, c };
-	struct retrieval_opts o = RETRIEVAL_OPTS_INIT;
-	struct retrieval_result r;
-	struct buf path = BUF_INIT;
-	enum encoder_precision precision;
-	struct embed *e = NULL;
-	struct par *par = NULL;
-	double sum = 0;
-	int rc;
+	const struct eval_args *a = v;
 
-	if (strcmp(argv[0], "retrieval"))
-		return cli_usage("usage: ragstone eval retrieval DIR...");
-	cli_watch_interrupt(NULL);
-	rc = embed_precision_parse(&precision, a->precision);
-	if (!rc)
-		rc = conf_model(&path, a->model ? a->model : CONF_EMBEDDER, c->models);
-	if (!rc)
-		rc = par_new(&par, c->threads);
-	if (!rc)
-		rc = embed_open(&e, buf_str(&path), precision, par);
-	o.keep = c->store;
-	o.par = par;
-	o.progress = &progress;
-	if (!rc && !c->json)
-		printf("%-18s %7s %8s   nDCG@10 R@10    R@100\n", "set", "docs", "queries");
-	for (int i = 1; !rc && i < argc; i++) {
-		rc = retrieval_eval(&r, argv[i], e, &o);
-		if (!rc) {
-			print(c, argv[i], &r);
-			sum += r.scores.ndcg10;
-		}
-	}
-	if (!rc && argc > 2 && !c->json)
-		printf("%-18s %16s   %.4f\n", "mean", "", sum / (argc - 1));
-	embed_close(e);
-	par_free(par);
-	buf_release(&path);
-	return rc ? cli_fail(rc) : CLI_OK;
+	cli_note_interrupt();
+	if (!strcmp(argv[0], "retrieval"))
+		return eval_retrieval(c, a, argc - 1, argv + 1);
+	return cli_usage("usage: ragstone eval retrieval DIR...");
 }
 
 const struct command cmd_eval = {
 	"eval", "retrieval DIR...", "measure search on judged sets",
-	"DIR holds corpus.jsonl, queries.jsonl and qrels.tsv.  Dense search, titles used; long\n"
-	"documents in windows, a document scores as its best one.  With -s the vectors are kept\n"
-	"there for the next run.",
-	opts, N_OPTS(opts), sizeof(struct args), 2, -1, run,
+	"DIR holds corpus.jsonl, queries.jsonl and qrels.tsv.  The documents are put into a store\n"
+	"and searched; with -s the stores are kept in that folder for the next run.  Without\n"
+	"corpus.jsonl the questions are about the documents of -s STORE, which qrels.tsv names by\n"
+	"id, URI or path.",
+	opts, N_OPTS(opts), sizeof(struct eval_args), 2, -1, run,
 };

@@ -143,17 +143,27 @@ static void on_interrupt(int sig)
 		rag_cancel(r);
 }
 
-void cli_watch_interrupt(struct rag *r)
+static void watch(struct rag *r, void (*handler)(int))
 {
 	struct sigaction sa;
 
 	memset(&sa, 0, sizeof(sa));
-	sa.sa_handler = r ? on_interrupt : SIG_DFL;
+	sa.sa_handler = handler;
 	sigemptyset(&sa.sa_mask);
 	watched = r;
 	interrupts = 0;
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
+}
+
+void cli_watch_interrupt(struct rag *r)
+{
+	watch(r, r ? on_interrupt : SIG_DFL);
+}
+
+void cli_note_interrupt(void)
+{
+	watch(NULL, on_interrupt);
 }
 
 bool cli_interrupted(void)

@@ -2,45 +2,41 @@
 #include "src/eval/judged.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/err.h"
-#include "base/hash.h"
 #include "base/json.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "src/eval/metrics.h"
 
-struct doc {
-	char *id, *title, *text;	/* owned; the id comes first */
-	size_t title_len, text_len;
-	uint64_t tie;
+struct record {			/* a document or a query */
+	char *id, *title, *text;	/* owned; a query has no title */
+	size_t title_len, text_len, line;
+	char **answers;			/* owned (n_answers) */
+	size_t n_answers;
+	bool answerable;
+	long written_for;
+	size_t first, n;		/* a query's judgements */
 };
 
-struct query {
-	char *id, *text;		/* owned; the id comes first */
-	size_t text_len;
-	size_t first, n;		/* its judgements */
-};
-
-struct grade {
-	uint32_t query, doc;
-	int grade;
+struct records {
+	struct record *v;	/* owned (n) in the file's order */
+	size_t n;
+	uint32_t *by_id;	/* owned (n) their numbers in the order of ids */
 };
 
 struct judged {
-	size_t n_docs, n_queries, n_grades;
-	struct doc *docs;		/* (n_docs) in the file's order */
-	struct query *queries;		/* (n_queries) in the file's order */
-	uint32_t *by_id;		/* (n_docs) documents by id */
-	uint32_t *query_by_id;		/* (n_queries) */
-	struct grade *grades;		/* (n_grades) by query, then document */
+	struct records docs, queries;
+	struct judged_grade *grades;	/* owned (n_grades) by query, then document */
+	size_t n_grades;
+	uint8_t hash[HASH_LEN];
 };
 
 struct reader {
+	struct judged *j;
 	char path[4096];
 	size_t line;
 };
@@ -58,6 +54,18 @@ static void *grown(void *p, size_t n, size_t size)
 	return n > UINT32_MAX / 2 ? NULL : mem_realloc(p, n ? 2 * n : 1, size);
 }
 
+static int new_record(struct record **out, struct records *all, size_t line)
+{
+	struct record *v = grown(all->v, all->n, sizeof(*v));
+
+	if (!v)
+		return RAG_ENOMEM;
+	all->v = v;
+	*out = &v[all->n++];
+	**out = (struct record){ .line = line, .answerable = true, .written_for = -1 };
+	return RAG_OK;
+}
+
 static int take_str(char **out, size_t *len, const struct json *obj, const char *key)
 {
 	const struct json *j = json_get(obj, key);
@@ -67,53 +75,84 @@ static int take_str(char **out, size_t *len, const struct json *obj, const char 
 	return *out ? RAG_OK : RAG_ENOMEM;
 }
 
-static int take_doc(struct judged *j, const struct json *obj)
+/* Ids are compared and printed: what would be lost or misread there is refused. */
+static int take_id(struct record *out, const struct reader *r, const struct json *obj)
 {
-	struct doc *docs = grown(j->docs, j->n_docs, sizeof(*docs)), *d;
-	uint8_t hash[HASH_LEN];
-	size_t id_len;
-	int rc;
+	size_t len;
+	int rc = take_str(&out->id, &len, obj, "id");
 
-	if (!docs)
-		return RAG_ENOMEM;
-	j->docs = docs;
-	d = &docs[j->n_docs];
-	memset(d, 0, sizeof(*d));
-	j->n_docs++;
-	if ((rc = take_str(&d->id, &id_len, obj, "id")) ||
-	    (rc = take_str(&d->title, &d->title_len, obj, "title")) ||
-	    (rc = take_str(&d->text, &d->text_len, obj, "text")))
+	if (rc)
 		return rc;
-	hash_bytes(hash, d->id, id_len);
-	memcpy(&d->tie, hash, sizeof(d->tie));
+	if (!len)
+		return bad(r, "the \"id\" is empty", "");
+	if (strlen(out->id) != len || out->id[strcspn(out->id, "\t\r\n")])
+		return bad(r, "a control character in the id ", out->id);
 	return RAG_OK;
 }
 
-static int take_query(struct judged *j, const struct json *obj)
+static int take_doc(struct reader *r, const struct json *obj)
 {
-	struct query *queries = grown(j->queries, j->n_queries, sizeof(*queries)), *q;
-	size_t id_len;
-	int rc;
+	struct record *d;
+	int rc = new_record(&d, &r->j->docs, r->line);
 
-	if (!queries)
+	if (!rc)
+		rc = take_id(d, r, obj);
+	if (!rc)
+		rc = take_str(&d->title, &d->title_len, obj, "title");
+	return rc ? rc : take_str(&d->text, &d->text_len, obj, "text");
+}
+
+static int take_answers(struct record *q, const struct reader *r, const struct json *all)
+{
+	size_t n = json_len(all);
+
+	if (!all)
+		return RAG_OK;
+	if (!json_is_arr(all))
+		return bad(r, "\"answers\" is no list", "");
+	q->answers = mem_calloc(n, sizeof(*q->answers));
+	if (!q->answers)
 		return RAG_ENOMEM;
-	j->queries = queries;
-	q = &queries[j->n_queries];
-	memset(q, 0, sizeof(*q));
-	j->n_queries++;
-	if ((rc = take_str(&q->id, &id_len, obj, "id")) ||
-	    (rc = take_str(&q->text, &q->text_len, obj, "text")))
-		return rc;
+	for (size_t i = 0; i < n; i++) {
+		if (!json_is_str(json_at(all, i)))
+			return bad(r, "an answer is no string", "");
+		q->answers[i] = mem_strdup(json_str(json_at(all, i), ""));
+		if (!q->answers[i])
+			return RAG_ENOMEM;
+		q->n_answers++;
+	}
 	return RAG_OK;
 }
 
-/* Calls fn with each line's object; text is a member that it must have. */
-static int read_jsonl(struct judged *j, struct reader *r,
-		      int (*fn)(struct judged *, const struct json *))
+static int take_query(struct reader *r, const struct json *obj)
+{
+	const char *written_for = json_str(json_get(obj, "written_for"), NULL);
+	struct record *q;
+	int rc = new_record(&q, &r->j->queries, r->line);
+
+	if (!rc)
+		rc = take_id(q, r, obj);
+	if (!rc)
+		rc = take_str(&q->text, &q->text_len, obj, "text");
+	if (!rc && !q->text[strspn(q->text, " \t\r\n")])
+		rc = bad(r, "the text is empty of query ", q->id);
+	if (!rc)
+		rc = take_answers(q, r, json_get(obj, "answers"));
+	if (rc)
+		return rc;
+	q->answerable = json_bool(json_get(obj, "answerable"), true);
+	if (written_for && r->j->docs.by_id)
+		q->written_for = judged_find(r->j, written_for);
+	return RAG_OK;
+}
+
+typedef int (*line_fn)(struct reader *r, const char *line, size_t len);
+
+/* Calls fn with each line that is not empty. */
+static int read_lines(struct reader *r, line_fn fn)
 {
 	struct map m;
 	const char *p, *end, *nl;
-	struct json *obj = NULL;
 	int rc = map_open(&m, r->path);
 
 	if (rc)
@@ -124,79 +163,79 @@ static int read_jsonl(struct judged *j, struct reader *r,
 		nl = memchr(p, '\n', (size_t)(end - p));
 		if (!nl)
 			nl = end;
-		if (nl == p)
-			continue;
-		if ((rc = json_parse(&obj, p, (size_t)(nl - p), r->path))) {
-			if (rc == RAG_EFORMAT)
-				err_within(rc, "record %zu", r->line);
-		} else if (!json_is_str(json_get(obj, "id")) || !json_is_str(json_get(obj, "text"))) {
-			rc = bad(r, "no strings \"id\" and \"text\"", "");
-		} else {
-			rc = fn(j, obj);
-		}
-		json_free(obj);
-		obj = NULL;
+		if (nl != p && !(nl == p + 1 && *p == '\r'))
+			rc = fn(r, p, (size_t)(nl - p));
 	}
 	map_close(&m);
 	return rc;
 }
 
-/* Documents or queries: records that begin with their id. */
-struct records {
-	const void *v;
-	size_t n, size;
-	const uint32_t *by_id;	/* (n) their numbers in the order of ids */
-};
-
-static const char *id_at(const struct records *r, uint32_t i)
+static int read_record(struct reader *r, const char *line, size_t len,
+		       int (*fn)(struct reader *, const struct json *))
 {
-	const char *id;
+	struct json *obj = NULL;
+	int rc = json_parse_line(&obj, line, len, r->path, r->line);
 
-	memcpy(&id, (const char *)r->v + i * r->size, sizeof(id));
-	return id;
+	if (!rc && (!json_is_str(json_get(obj, "id")) || !json_is_str(json_get(obj, "text"))))
+		rc = bad(r, "no strings \"id\" and \"text\"", "");
+	if (!rc)
+		rc = fn(r, obj);
+	json_free(obj);
+	return rc;
+}
+
+static int doc_line(struct reader *r, const char *line, size_t len)
+{
+	return read_record(r, line, len, take_doc);
+}
+
+static int query_line(struct reader *r, const char *line, size_t len)
+{
+	return read_record(r, line, len, take_query);
 }
 
 static int id_cmp(const void *a, const void *b, void *arg)
 {
-	return strcmp(id_at(arg, *(const uint32_t *)a), id_at(arg, *(const uint32_t *)b));
+	const struct records *r = arg;
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	int order = strcmp(r->v[x].id, r->v[y].id);
+
+	return order ? order : (x > y) - (x < y);
 }
 
-static struct records docs_of(const struct judged *j)
+static int sort_ids(struct records *all)
 {
-	return (struct records){ j->docs, j->n_docs, sizeof(*j->docs), j->by_id };
-}
-
-static struct records queries_of(const struct judged *j)
-{
-	return (struct records){ j->queries, j->n_queries, sizeof(*j->queries), j->query_by_id };
-}
-
-/* *order: (n) the caller owns it. */
-static int sort_ids(uint32_t **order, struct records r, const char *dir, const char *what)
-{
-	uint32_t *o = *order = mem_calloc(r.n, sizeof(*o));
-
-	if (!o)
+	all->by_id = mem_calloc(all->n, sizeof(*all->by_id));
+	if (!all->by_id)
 		return RAG_ENOMEM;
-	for (size_t i = 0; i < r.n; i++)
-		o[i] = (uint32_t)i;
-	qsort_r(o, r.n, sizeof(*o), id_cmp, &r);
-	for (size_t i = 1; i < r.n; i++)
-		if (!id_cmp(&o[i - 1], &o[i], &r))
-			return err_set(RAG_EFORMAT, "'%s/%s '%.100s'", dir, what, id_at(&r, o[i]));
+	for (size_t i = 0; i < all->n; i++)
+		all->by_id[i] = (uint32_t)i;
+	qsort_r(all->by_id, all->n, sizeof(*all->by_id), id_cmp, all);
 	return RAG_OK;
 }
 
-static long find_id(struct records r, const char *id)
+static int check_ids(const struct records *all, struct reader *r, const char *what)
 {
-	size_t lo = 0, hi = r.n;
+	for (size_t i = 1; i < all->n; i++) {
+		const struct record *a = &all->v[all->by_id[i - 1]], *b = &all->v[all->by_id[i]];
+
+		if (!strcmp(a->id, b->id))
+			return err_set(RAG_EFORMAT, "'%s', line %zu: two %s '%.100s', the other in line %zu",
+				       r->path, b->line, what, b->id, a->line);
+	}
+	return RAG_OK;
+}
+
+static long find_id(const struct records *all, const char *id)
+{
+	size_t lo = 0, hi = all->n;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		int order = strcmp(id, id_at(&r, r.by_id[mid]));
+		int order = strcmp(id, all->v[all->by_id[mid]].id);
 
 		if (!order)
-			return (long)r.by_id[mid];
+			return (long)all->by_id[mid];
 		if (order < 0)
 			hi = mid;
 		else
@@ -207,45 +246,149 @@ static long find_id(struct records r, const char *id)
 
 long judged_find(const struct judged *j, const char *doc_id)
 {
-	return find_id(docs_of(j), doc_id);
+	return find_id(&j->docs, doc_id);
 }
 
-/* "query TAB document TAB grade"; judgements of what is not in the files are
- * an error, as the figures would be wrong unseen. */
-static int take_grade(struct judged *j, const struct reader *r, char *line)
-{
-	char *doc = strchr(line, '\t'), *text = doc ? strchr(doc + 1, '\t') : NULL, *end;
-	struct grade *grades;
-	long q, d, grade;
+/* ---- judgements ------------------------------------------------------------- */
 
+/* The first line names the columns, unless it ends in a grade. */
+static bool is_header(const struct reader *r, const char *line, size_t len)
+{
+	while (len && line[len - 1] == '\r')
+		len--;
+	return r->line == 1 && (!len || line[len - 1] < '0' || line[len - 1] > '9');
+}
+
+/* "query TAB document TAB grade": cut up in a copy, which the caller frees. */
+static int cut_grade(char **query, char **doc, int *grade, const struct reader *r,
+		     const char *line, size_t len)
+{
+	char *text, *end;
+	long v;
+
+	*query = mem_strndup(line, len);
+	if (!*query)
+		return RAG_ENOMEM;
+	*doc = strchr(*query, '\t');
+	text = *doc ? strchr(*doc + 1, '\t') : NULL;
 	if (!text)
 		return bad(r, "not query, document and grade, separated by tabs", "");
-	*doc++ = 0;
+	*(*doc)++ = 0;
 	*text++ = 0;
 	text[strcspn(text, "\r")] = 0;
 	errno = 0;
-	grade = strtol(text, &end, 10);
-	if (end == text || *end || errno || grade < -1000 || grade > 1000)
+	v = strtol(text, &end, 10);
+	if (end == text || *end || errno || v < -1000 || v > 1000)
 		return bad(r, "no grade: ", text);
-	if ((q = find_id(queries_of(j), line)) < 0)
-		return bad(r, "no such query: ", line);
-	if ((d = find_id(docs_of(j), doc)) < 0)
+	*grade = (int)v;
+	return RAG_OK;
+}
+
+static int take_grade(struct reader *r, const char *query, const char *doc, int grade)
+{
+	long q = find_id(&r->j->queries, query), d = judged_find(r->j, doc);
+	struct judged_grade *grades;
+
+	if (q < 0)
+		return bad(r, "no such query: ", query);
+	if (d < 0)
 		return bad(r, "no such document: ", doc);
-	grades = grown(j->grades, j->n_grades, sizeof(*grades));
+	grades = grown(r->j->grades, r->j->n_grades, sizeof(*grades));
 	if (!grades)
 		return RAG_ENOMEM;
-	j->grades = grades;
-	grades[j->n_grades++] = (struct grade){ (uint32_t)q, (uint32_t)d, (int)grade };
+	r->j->grades = grades;
+	grades[r->j->n_grades++] =
+		(struct judged_grade){ (uint32_t)q, (uint32_t)d, grade, (uint32_t)r->line };
+	return RAG_OK;
+}
+
+static int grade_line(struct reader *r, const char *line, size_t len)
+{
+	char *query, *doc;
+	int grade, rc;
+
+	if (is_header(r, line, len))
+		return RAG_OK;
+	rc = cut_grade(&query, &doc, &grade, r, line, len);
+	if (!rc)
+		rc = take_grade(r, query, doc, grade);
+	mem_free(query);
+	return rc;
+}
+
+/* Where there is no corpus: each document that is named, as often as it is. */
+static int named_line(struct reader *r, const char *line, size_t len)
+{
+	char *query, *doc;
+	struct record *d;
+	int grade, rc;
+
+	if (is_header(r, line, len))
+		return RAG_OK;
+	rc = cut_grade(&query, &doc, &grade, r, line, len);
+	if (!rc)
+		rc = new_record(&d, &r->j->docs, r->line);
+	if (!rc) {
+		d->id = mem_strdup(doc);
+		d->title = mem_strdup("");
+		d->text = mem_strdup("");
+		rc = d->id && d->title && d->text ? RAG_OK : RAG_ENOMEM;
+	}
+	mem_free(query);
+	return rc;
+}
+
+static void record_release(struct record *r)
+{
+	for (size_t i = 0; i < r->n_answers; i++)
+		mem_free(r->answers[i]);
+	mem_free(r->answers);
+	mem_free(r->id);
+	mem_free(r->title);
+	mem_free(r->text);
+	memset(r, 0, sizeof(*r));
+}
+
+static int first_cmp(const void *a, const void *b)
+{
+	const struct record *x = a, *y = b;
+	int order = strcmp(x->id, y->id);
+
+	return order ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+static int read_named(struct reader *r)
+{
+	struct records *all = &r->j->docs;
+	size_t n = 0;
+	int rc = read_lines(r, named_line);
+
+	if (rc || !all->n)
+		return rc;
+	qsort(all->v, all->n, sizeof(*all->v), first_cmp);
+	for (size_t i = 0; i < all->n; i++) {
+		if (n && !strcmp(all->v[n - 1].id, all->v[i].id)) {
+			record_release(&all->v[i]);
+		} else {
+			struct record keep = all->v[i];
+
+			memset(&all->v[i], 0, sizeof(keep));
+			all->v[n++] = keep;
+		}
+	}
+	all->n = n;
 	return RAG_OK;
 }
 
 static int grade_cmp(const void *a, const void *b)
 {
-	const struct grade *x = a, *y = b;
+	const struct judged_grade *x = a, *y = b;
 
 	if (x->query != y->query)
 		return x->query < y->query ? -1 : 1;
-	return (x->doc > y->doc) - (x->doc < y->doc);
+	if (x->doc != y->doc)
+		return x->doc < y->doc ? -1 : 1;
+	return (x->line > y->line) - (x->line < y->line);
 }
 
 static int sort_grades(struct judged *j, const struct reader *r)
@@ -253,41 +396,20 @@ static int sort_grades(struct judged *j, const struct reader *r)
 	if (j->n_grades)
 		qsort(j->grades, j->n_grades, sizeof(*j->grades), grade_cmp);
 	for (size_t i = 0; i < j->n_grades; i++) {
-		struct query *q = &j->queries[j->grades[i].query];
+		const struct judged_grade *g = &j->grades[i];
+		struct record *q = &j->queries.v[g->query];
 
-		if (i && !grade_cmp(&j->grades[i - 1], &j->grades[i]))
-			return err_set(RAG_EFORMAT, "'%s': query '%.100s' has document '%.100s' twice",
-				       r->path, q->id, j->docs[j->grades[i].doc].id);
+		if (i && g[-1].query == g->query && g[-1].doc == g->doc)
+			return err_set(RAG_EFORMAT, "'%s', line %u: query '%.100s' has document '%.100s' "
+				       "twice, the other time in line %u", r->path, g->line, q->id,
+				       j->docs.v[g->doc].id, g[-1].line);
 		if (!q->n++)
 			q->first = i;
 	}
 	return RAG_OK;
 }
 
-static int read_qrels(struct judged *j, struct reader *r)
-{
-	struct map m;
-	const char *p, *end, *nl;
-	char *line;
-	int rc = map_open(&m, r->path);
-
-	if (rc)
-		return rc;
-	p = (const char *)m.data;
-	end = p + m.len;
-	for (r->line = 1; p < end && !rc; p = nl + 1, r->line++) {
-		nl = memchr(p, '\n', (size_t)(end - p));
-		if (!nl)
-			nl = end;
-		if (nl == p || r->line == 1)	/* the first names the columns */
-			continue;
-		line = mem_strndup(p, (size_t)(nl - p));
-		rc = line ? take_grade(j, r, line) : RAG_ENOMEM;
-		mem_free(line);
-	}
-	map_close(&m);
-	return rc ? rc : sort_grades(j, r);
-}
+/* ---- the set ------------------------------------------------------------------ */
 
 static int set_path(struct reader *r, const char *dir, const char *file)
 {
@@ -298,139 +420,168 @@ static int set_path(struct reader *r, const char *dir, const char *file)
 	return RAG_OK;
 }
 
-int judged_open(struct judged **out, const char *dir)
+static int read_corpus(struct reader *r, const char *dir, bool corpus)
+{
+	struct records *docs = &r->j->docs;
+	int rc = set_path(r, dir, corpus ? "corpus.jsonl" : "qrels.tsv");
+
+	if (!rc)
+		rc = corpus ? read_lines(r, doc_line) : read_named(r);
+	if (!rc && corpus && !docs->n)
+		rc = err_set(RAG_EFORMAT, "no document in '%s'", r->path);
+	if (!rc)
+		rc = sort_ids(docs);
+	return rc ? rc : check_ids(docs, r, "documents");
+}
+
+static int read_queries(struct reader *r, const char *dir)
+{
+	struct records *queries = &r->j->queries;
+	int rc = set_path(r, dir, "queries.jsonl");
+
+	if (!rc)
+		rc = read_lines(r, query_line);
+	if (!rc && !queries->n)
+		rc = err_set(RAG_EFORMAT, "no query in '%s'", r->path);
+	if (!rc)
+		rc = sort_ids(queries);
+	return rc ? rc : check_ids(queries, r, "queries");
+}
+
+static int read_qrels(struct reader *r, const char *dir)
+{
+	int rc = set_path(r, dir, "qrels.tsv");
+
+	if (!rc)
+		rc = read_lines(r, grade_line);
+	return rc ? rc : sort_grades(r->j, r);
+}
+
+static void hash_str(struct hash_state *h, const char *s, size_t n)
+{
+	uint64_t len = n;
+
+	hash_add(h, &len, sizeof(len));
+	hash_add(h, s, n);
+}
+
+static void hash_corpus(struct judged *j)
+{
+	struct hash_state h;
+
+	hash_begin(&h);
+	for (size_t i = 0; i < j->docs.n; i++) {
+		const struct record *d = &j->docs.v[i];
+
+		hash_str(&h, d->id, strlen(d->id));
+		hash_str(&h, d->title, d->title_len);
+		hash_str(&h, d->text, d->text_len);
+	}
+	hash_end(j->hash, &h);
+}
+
+int judged_open(struct judged **out, const char *dir, bool corpus)
 {
 	struct judged *j = mem_calloc(1, sizeof(*j));
-	struct reader r = { .line = 0 };
+	struct reader r = { .j = j };
 	int rc;
 
+	*out = NULL;
 	if (!j)
 		return RAG_ENOMEM;
-	if ((rc = set_path(&r, dir, "corpus.jsonl")) || (rc = read_jsonl(j, &r, take_doc)) ||
-	    (rc = set_path(&r, dir, "queries.jsonl")) || (rc = read_jsonl(j, &r, take_query)) ||
-	    (rc = sort_ids(&j->by_id, docs_of(j), dir, "corpus.jsonl': two documents")) ||
-	    (rc = sort_ids(&j->query_by_id, queries_of(j), dir, "queries.jsonl': two queries")) ||
-	    (rc = set_path(&r, dir, "qrels.tsv")) || (rc = read_qrels(j, &r)))
-		goto fail;
+	if ((rc = read_corpus(&r, dir, corpus)) || (rc = read_queries(&r, dir)) ||
+	    (rc = read_qrels(&r, dir))) {
+		judged_close(j);
+		return rc;
+	}
+	hash_corpus(j);
 	*out = j;
 	return RAG_OK;
-fail:
-	judged_close(j);
-	return rc;
+}
+
+static void records_release(struct records *all)
+{
+	for (size_t i = 0; i < all->n; i++)
+		record_release(&all->v[i]);
+	mem_free(all->v);
+	mem_free(all->by_id);
 }
 
 void judged_close(struct judged *j)
 {
 	if (!j)
 		return;
-	for (size_t i = 0; i < j->n_docs; i++) {
-		mem_free(j->docs[i].id);
-		mem_free(j->docs[i].title);
-		mem_free(j->docs[i].text);
-	}
-	for (size_t i = 0; i < j->n_queries; i++) {
-		mem_free(j->queries[i].id);
-		mem_free(j->queries[i].text);
-	}
-	mem_free(j->docs);
-	mem_free(j->queries);
-	mem_free(j->by_id);
-	mem_free(j->query_by_id);
+	records_release(&j->docs);
+	records_release(&j->queries);
 	mem_free(j->grades);
 	mem_free(j);
 }
 
 size_t judged_n_docs(const struct judged *j)
 {
-	return j->n_docs;
+	return j->docs.n;
 }
 
 size_t judged_n_queries(const struct judged *j)
 {
-	return j->n_queries;
+	return j->queries.n;
 }
 
 struct judged_doc judged_doc_at(const struct judged *j, size_t i)
 {
-	const struct doc *d = &j->docs[i];
+	const struct record *d = &j->docs.v[i];
 
 	return (struct judged_doc){ d->id, d->title, d->text, d->title_len, d->text_len };
 }
 
 struct judged_query judged_query_at(const struct judged *j, size_t i)
 {
-	const struct query *q = &j->queries[i];
-	struct judged_query out = { q->id, q->text, q->text_len, 0 };
+	const struct record *q = &j->queries.v[i];
+	struct judged_query out = {
+		.id = q->id, .text = q->text, .text_len = q->text_len,
+		.answers = (const char *const *)q->answers, .n_answers = q->n_answers,
+		.answerable = q->answerable, .written_for = q->written_for,
+	};
 
 	for (size_t k = 0; k < q->n; k++)
 		out.n_relevant += j->grades[q->first + k].grade > 0;
 	return out;
 }
 
-uint64_t judged_tie(const struct judged *j, size_t doc)
+size_t judged_grades(const struct judged_grade **out, const struct judged *j, size_t query)
 {
-	return j->docs[doc].tie;
+	*out = j->grades + j->queries.v[query].first;
+	return j->queries.v[query].n;
 }
 
-static int grade_of(const struct judged *j, const struct query *q, size_t doc)
+int judged_grade_of(const struct judged *j, size_t query, size_t doc)
 {
-	struct grade key = { (uint32_t)(q - j->queries), (uint32_t)doc, 0 };
-	const struct grade *g = bsearch(&key, j->grades + q->first, q->n, sizeof(key), grade_cmp);
+	const struct judged_grade *g;
+	size_t n = judged_grades(&g, j, query), lo = 0, hi = n;
 
-	return g ? g->grade : 0;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (g[mid].doc < doc)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < n && g[lo].doc == doc ? g[lo].grade : 0;
 }
 
-static int score_query(struct judged_scores *sum, const struct judged *j, size_t query,
-		       judged_rank_fn fn, void *arg)
+const uint8_t *judged_hash(const struct judged *j)
 {
-	const struct query *q = &j->queries[query];
-	struct judged_hit hits[JUDGED_DEPTH];
-	double gains[JUDGED_DEPTH], found[JUDGED_DEPTH];
-	float scores[JUDGED_DEPTH];
-	size_t n = 0;
-	int rc = fn(arg, query, hits, &n, JUDGED_DEPTH), *judged;
-
-	if (rc)
-		return rc;
-	judged = mem_calloc(q->n, sizeof(*judged));
-	if (!judged)
-		return RAG_ENOMEM;
-	for (size_t i = 0; i < q->n; i++)
-		judged[i] = j->grades[q->first + i].grade;
-	for (size_t i = 0; i < n; i++) {
-		int grade = grade_of(j, q, hits[i].doc);
-
-		gains[i] = grade > 0 ? grade : 0;
-		found[i] = grade > 0;
-		scores[i] = hits[i].score;
-	}
-	metrics_tied(gains, scores, n);
-	metrics_tied(found, scores, n);
-	sum->n_queries++;
-	sum->ndcg10 += metrics_ndcg(gains, n, judged, q->n, 10);
-	sum->recall10 += metrics_recall(found, n, judged, q->n, 10);
-	sum->recall100 += metrics_recall(found, n, judged, q->n, 100);
-	mem_free(judged);
-	return RAG_OK;
+	return j->hash;
 }
 
-int judged_run(struct judged_scores *out, const struct judged *j, judged_rank_fn fn, void *arg,
-	       const struct progress *progress)
+uint64_t judged_tie(const char *doc_id)
 {
-	struct judged_scores sum = { .n_docs = j->n_docs };
-	int rc;
+	uint8_t hash[HASH_LEN];
+	uint64_t tie = 0;
 
-	for (size_t i = 0; i < j->n_queries; i++) {
-		if ((rc = progress_tick(progress, "search", NULL, i, j->n_queries)))
-			return rc;
-		if (judged_query_at(j, i).n_relevant && (rc = score_query(&sum, j, i, fn, arg)))
-			return rc;
-	}
-	if (sum.n_queries) {
-		sum.ndcg10 /= (double)sum.n_queries;
-		sum.recall10 /= (double)sum.n_queries;
-		sum.recall100 /= (double)sum.n_queries;
-	}
-	*out = sum;
-	return RAG_OK;
+	hash_bytes(hash, doc_id, strlen(doc_id));
+	for (size_t i = 0; i < sizeof(tie); i++)
+		tie = tie << 8 | hash[i];
+	return tie;
 }

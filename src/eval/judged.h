@@ -1,21 +1,22 @@
 /*
- * judged - a set of documents, questions and judgements, to measure search by.
+ * judged - a set of documents, questions and judgements, to measure by.
  *
- * A directory with corpus.jsonl ({id, title, text}), queries.jsonl ({id,
- * text}) and qrels.tsv (a header line, then query, document, grade), the form
- * that BEIR made common.  judged_run() asks a ranking function for the best
- * documents of each query that has a relevant one, and gives the means.
+ * A directory with corpus.jsonl ({id, title, text}), queries.jsonl ({id, text},
+ * and where the set has them answers, answerable, written_for) and qrels.tsv (a
+ * header line, then query, document, grade), the form that BEIR made common.
+ * Without a corpus the documents are those that qrels.tsv names, and whoever
+ * measures knows where they are.  What is malformed, named twice or not known
+ * is an error with its file and line: figures would be wrong unseen.
  * Immutable after judged_open().
  */
 #ifndef RAG_EVAL_JUDGED_H
 #define RAG_EVAL_JUDGED_H
 
-#include "base/progress.h"
+#include "base/hash.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#define JUDGED_DEPTH 100	/* ranks that judged_run() asks for: recall@100 */
 
 struct judged;
 
@@ -28,15 +29,21 @@ struct judged_query {
 	const char *id, *text;
 	size_t text_len;
 	size_t n_relevant;		/* documents of a grade above 0 */
+	const char *const *answers;	/* (n_answers) */
+	size_t n_answers;
+	bool answerable;		/* false where the set says that nothing answers it */
+	long written_for;		/* the document that it was written against; -1: not known */
 };
 
-struct judged_scores {
-	size_t n_docs, n_queries;	/* queries: those with a relevant document */
-	double ndcg10, recall10, recall100;
+struct judged_grade {
+	uint32_t query, doc;
+	int grade;
+	uint32_t line;			/* of qrels.tsv */
 };
 
-/* RAG_ENOENT names the missing file, RAG_EFORMAT file and line. */
-int judged_open(struct judged **out, const char *dir);
+/* corpus: the set has one.  RAG_ENOENT names the missing file, RAG_EFORMAT file
+ * and line.  The caller owns *out. */
+int judged_open(struct judged **out, const char *dir, bool corpus);
 void judged_close(struct judged *j);			/* NULL is allowed */
 
 size_t judged_n_docs(const struct judged *j);
@@ -44,20 +51,13 @@ size_t judged_n_queries(const struct judged *j);	/* those without a relevant doc
 struct judged_doc judged_doc_at(const struct judged *j, size_t i);
 struct judged_query judged_query_at(const struct judged *j, size_t i);
 long judged_find(const struct judged *j, const char *doc_id);	/* its number; -1: none */
-/* Orders documents of equal score at the ranking's end, where not all fit: by
- * a hash of the id, so that a file which lists the relevant ones first gains
- * nothing.  Before it their order has no effect: see metrics.h. */
-uint64_t judged_tie(const struct judged *j, size_t doc);
-
-struct judged_hit {
-	size_t doc;
-	float score;
-};
-
-/* Sets hits[0 .. *n) to the best documents of a query, best first, each once; room for max. */
-typedef int (*judged_rank_fn)(void *arg, size_t query, struct judged_hit *hits, size_t *n,
-			      size_t max);
-int judged_run(struct judged_scores *out, const struct judged *j, judged_rank_fn fn, void *arg,
-	       const struct progress *progress);
+/* The query's judgements, by document: their number. */
+size_t judged_grades(const struct judged_grade **out, const struct judged *j, size_t query);
+int judged_grade_of(const struct judged *j, size_t query, size_t doc);	/* 0: not judged */
+/* Of all documents with their ids and titles: names the corpus. */
+const uint8_t *judged_hash(const struct judged *j);	/* HASH_LEN bytes */
+/* What orders documents of equal score: a hash of the id, so that a file which
+ * lists the relevant ones first gains nothing. */
+uint64_t judged_tie(const char *doc_id);
 
 #endif

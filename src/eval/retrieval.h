@@ -1,41 +1,54 @@
 /*
- * retrieval - how well an embedder finds, on judged sets.
+ * retrieval - what ways of searching are worth on judged sets.
  *
- * A document whose title and text fit the embedder's sequence is embedded
- * whole; a longer one as windows of 200 tokens of its text, each behind the
- * first 40 tokens of the title; a last window of under 20 tokens is dropped.
- * A document scores as its best window.  Search is exact: every window of
- * every document, so that the figure is the embedder's and not an index's.
- * Vectors are kept in a directory between runs where the caller gives one,
- * by the embedder's fingerprint and the text's hash.
+ * Each question that has a relevant document is searched for through
+ * rag_search(), a document counting by its best chunk, and the first
+ * RETRIEVAL_DEPTH documents are measured.  The values of each question are
+ * kept, for intervals and comparisons.
  */
 #ifndef RAG_EVAL_RETRIEVAL_H
 #define RAG_EVAL_RETRIEVAL_H
 
-#include "base/par.h"
-#include "base/progress.h"
-#include "src/eval/judged.h"
+#include "src/eval/collection.h"
+#include "src/eval/metrics.h"
+#include "src/eval/stats.h"
+#include "src/eval/variant.h"
 
-#include <stddef.h>
+#include <stdio.h>
 
-struct embed;
+#define RETRIEVAL_DEPTH 100
 
-struct retrieval_opts {
-	const char *keep;		/* directory for vectors, made when missing; NULL: none */
-	struct par *par;		/* for the search; may be NULL */
-	const struct progress *progress;	/* stages "split" (documents), "embed" (texts), "search" (queries) */
-};
-#define RETRIEVAL_OPTS_INIT { NULL, NULL, NULL }
-
-struct retrieval_result {
-	struct judged_scores scores;
-	size_t n_texts;			/* windows and queries */
-	size_t n_kept;			/* of them, taken from the directory */
-	double embed_s, search_s;	/* seconds */
+struct retrieval_run {		/* one variant on one set; zeroed before the first time */
+	double *values;		/* owned (N_METRICS, n) */
+	double *ms;		/* owned (n) the whole of a search, embedding included */
+	double ms_p50;
+	struct stats stats[N_METRICS];
 };
 
-/* dir: see judged.h. */
-int retrieval_eval(struct retrieval_result *out, const char *dir, struct embed *e,
-		   const struct retrieval_opts *opts);
+struct retrieval_set {
+	char *name;		/* owned */
+	struct judged *judged;	/* owned */
+	size_t *queries;	/* owned (n) the questions that are measured, by their numbers */
+	size_t n;
+	struct retrieval_run run[VARIANTS_MAX];
+};
+
+/* dir's last part is its name.  corpus: as judged_open().  RAG_EINVAL: no question has a
+ * relevant document.  retrieval_close() after a failure too. */
+int retrieval_open(struct retrieval_set *out, const char *dir, bool corpus);
+void retrieval_close(struct retrieval_set *s);	/* zeroed is allowed */
+
+/* Replaces what *run holds; ranking: NULL, or where a ranking in TREC's form goes.
+ * RAG_ECANCEL by the progress function, which may be NULL.  retrieval_run_release()
+ * after a failure too. */
+int retrieval_measure(struct retrieval_run *run, const struct retrieval_set *s,
+		      const struct variant *v, struct collection *c, FILE *ranking,
+		      rag_progress_fn *progress, void *arg);
+void retrieval_run_release(struct retrieval_run *run);
+
+/* The metric's mean over sets, with its interval; b NULL: of run a alone, else of a - b.
+ * what: SIZE_MAX for all n sets, or one's number. */
+int retrieval_stats(struct stats *out, const struct retrieval_set *sets, size_t n, size_t what,
+		    enum metric m, const size_t *a, const size_t *b);
 
 #endif

@@ -125,7 +125,7 @@ rule_floors() {
 # The programs do their users' work through ragstone.h; only what looks inside may go further.
 rule_programs() {
 	includes "$1" | grep '^src/cli/' |
-		grep -vE '^src/cli/cmd_(bench|embed|eval|generate|model|perplexity|tokens|verify)\.c ' |
+		grep -vE '^src/cli/cmd_(bench|embed|eval|eval_[a-z]+|generate|model|perplexity|tokens|verify)\.[ch] ' |
 		grep -vE ' (config\.h|src/ragstone\.h|src/cli/.*|base/.*)$'
 }
 

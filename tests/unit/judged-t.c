@@ -3,11 +3,8 @@
 
 #include "base/mem.h"
 #include "src/eval/judged.h"
-#include "src/eval/kept.h"
 
-#include <math.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static char dir[] = "judged-t.XXXXXX";
@@ -18,8 +15,8 @@ static const char corpus[] =
 	"{\"id\": \"d0\", \"text\": \"no title\", \"more\": [1]}\n"
 	"{\"id\": \"d2\", \"title\": \"\", \"text\": \"third\"}";
 static const char queries[] =
-	"{\"id\": \"qa\", \"text\": \"what?\"}\n"
-	"{\"id\": \"qb\", \"text\": \"unanswerable?\"}\n"
+	"{\"id\": \"qa\", \"text\": \"what?\", \"answers\": [\"this\", \"that\"], \"written_for\": \"d2\"}\n"
+	"{\"id\": \"qb\", \"text\": \"unanswerable?\", \"answerable\": false}\n"
 	"{\"id\": \"qc\", \"text\": \"all?\"}\n";
 static const char qrels[] =
 	"query_id\tdoc_id\trelevance\n"
@@ -48,42 +45,15 @@ static void put_all(void)
 	put("qrels.tsv", qrels);
 }
 
-/* Ranks d2, d1, d0 for every query: documents 2, 0, 1. */
-static int rank(void *arg, size_t query, struct judged_hit *hits, size_t *n, size_t max)
-{
-	unsigned *asked = arg;
-
-	*asked |= 1u << query;
-	*n = max < 3 ? max : 3;
-	for (size_t i = 0; i < *n; i++)
-		hits[i] = (struct judged_hit){ (size_t[]){ 2, 0, 1 }[i], 1 - 0.1f * (float)i };
-	return RAG_OK;
-}
-
-/* The same, but all of one score. */
-static int rank_tied(void *arg, size_t query, struct judged_hit *hits, size_t *n, size_t max)
-{
-	rank(arg, query, hits, n, max);
-	for (size_t i = 0; i < *n; i++)
-		hits[i].score = 1;
-	return RAG_OK;
-}
-
-static int refuse(void *arg, size_t query, struct judged_hit *hits, size_t *n, size_t max)
-{
-	(void)arg, (void)query, (void)hits, (void)n, (void)max;
-	return err_set(RAG_EIO, "refused");
-}
-
 static void test_set(void)
 {
 	struct judged *j;
+	const struct judged_grade *g;
+	struct judged_query q;
 	struct judged_doc d;
-	struct judged_scores s;
-	unsigned asked = 0;
 
 	put_all();
-	if (!ok(judged_open(&j, dir) == RAG_OK, "a set opens"))
+	if (!ok(judged_open(&j, dir, true) == RAG_OK, "a set opens"))
 		return;
 	is_int((long long)judged_n_docs(j), 3, "documents");
 	is_int((long long)judged_n_queries(j), 3, "queries");
@@ -97,40 +67,48 @@ static void test_set(void)
 	is_int(judged_find(j, "d3"), -1, "not found");
 	is_int((long long)judged_query_at(j, 1).n_relevant, 0, "grade 0 is not relevant");
 	is_int((long long)judged_query_at(j, 2).n_relevant, 2, "two are");
-	ok(judged_tie(j, 0) != judged_tie(j, 1), "ties are broken by the id");
-
-	is_int(judged_run(&s, j, rank, &asked, NULL), RAG_OK, "run");
-	is_int(asked, 5, "only queries with a relevant document are asked");
-	is_int((long long)s.n_queries, 2, "and counted");
-	/* qa: d0 third: 2/log2(4) over 2 = 0.5.  qc: 1 + 3/log2(3) over 3 + 1/log2(3) */
-	ok(fabs(s.ndcg10 - (0.5 + (1 + 3 * 0.630929753571) / (3 + 0.630929753571)) / 2) < 1e-9,
-	   "nDCG@10 is the mean");
-	ok(fabs(s.recall10 - 1) < 1e-9 && fabs(s.recall100 - 1) < 1e-9, "recall");
-	is_int(judged_run(&s, j, rank_tied, &asked, NULL), RAG_OK, "all of one score");
-	/* every rank is worth the mean: qa 2/3, qc 4/3 */
-	ok(fabs(s.ndcg10 - (2 / 3.0 / 2 + 4 / 3.0 / (3 + 0.630929753571)) * 2.130929753571 / 2) < 1e-9,
-	   "nDCG@10 is the mean over all orders");
-	is_int(judged_run(&s, j, refuse, NULL, NULL), RAG_EIO, "the ranking's failure is passed up");
+	ok(judged_tie("d0") != judged_tie("d1"), "ties are broken by the id");
+	is_int((long long)judged_grades(&g, j, 2), 2, "judgements of a query");
+	ok(g[0].doc == 0 && g[0].grade == 3 && g[1].doc == 2 && g[1].grade == 1, "by document");
+	is_int(judged_grade_of(j, 0, 1), 2, "a grade");
+	is_int(judged_grade_of(j, 0, 2), 0, "of what is not judged");
+	q = judged_query_at(j, 0);
+	ok(q.n_answers == 2 && !strcmp(q.answers[1], "that") && q.answerable && q.written_for == 2,
+	   "answers, and what it was written for");
+	q = judged_query_at(j, 1);
+	ok(!q.n_answers && !q.answerable && q.written_for == -1, "a question that nothing answers");
 	judged_close(j);
 }
 
 static void test_damage(void)
 {
 	static const struct { const char *file, *text; int rc; const char *says; } all[] = {
-		{ "corpus.jsonl", "{\"id\": \"a\", \"text\": \"b\"}\n{\"id\"\n", RAG_EFORMAT, "record 2" },
+		{ "corpus.jsonl", "{\"id\": \"a\", \"text\": \"b\"}\n{\"id\"\n", RAG_EFORMAT, "corpus.jsonl', line 2, column" },
 		{ "corpus.jsonl", "{\"id\": 1, \"text\": \"b\"}\n", RAG_EFORMAT, "corpus.jsonl', line 1: no strings" },
 		{ "corpus.jsonl", "[1]\n", RAG_EFORMAT, "line 1: no strings" },
-		{ "corpus.jsonl", "{\"id\": \"d1\", \"text\": \"\"}\n{\"id\": \"d1\", \"text\": \"\"}", RAG_EFORMAT, "two documents 'd1'" },
+		{ "corpus.jsonl", "{\"id\": \"\", \"text\": \"b\"}\n", RAG_EFORMAT, "line 1: the \"id\" is empty" },
+		{ "corpus.jsonl", "{\"id\": \"a\\u0000b\", \"text\": \"b\"}\n", RAG_EFORMAT, "line 1: a control character" },
+		{ "corpus.jsonl", "{\"id\": \"a\\tb\", \"text\": \"b\"}\n", RAG_EFORMAT, "line 1: a control character" },
+		{ "corpus.jsonl", "{\"id\": \"d1\", \"text\": \"\"}\n\n{\"id\": \"d1\", \"text\": \"\"}", RAG_EFORMAT,
+		  "line 3: two documents 'd1', the other in line 1" },
+		{ "corpus.jsonl", "\n\r\n", RAG_EFORMAT, "no document in" },
+		{ "corpus.jsonl", "\xff\n", RAG_EFORMAT, "corpus.jsonl', line 1" },
 		{ "queries.jsonl", "{\"id\": \"qa\"}\n", RAG_EFORMAT, "queries.jsonl', line 1: no strings" },
-		{ "queries.jsonl", "{\"id\": \"q\", \"text\": \"\"}\n{\"id\": \"q\", \"text\": \"\"}", RAG_EFORMAT, "two queries 'q'" },
+		{ "queries.jsonl", "{\"id\": \"q\", \"text\": \"a\"}\n{\"id\": \"q\", \"text\": \"a\"}", RAG_EFORMAT,
+		  "line 2: two queries 'q', the other in line 1" },
+		{ "queries.jsonl", "{\"id\": \"q\", \"text\": \" \\n\"}\n", RAG_EFORMAT, "line 1: the text is empty of query q" },
+		{ "queries.jsonl", "{\"id\": \"q\", \"text\": \"a\", \"answers\": \"b\"}\n", RAG_EFORMAT, "line 1: \"answers\" is no list" },
+		{ "queries.jsonl", "{\"id\": \"q\", \"text\": \"a\", \"answers\": [\"b\", 1]}\n", RAG_EFORMAT, "line 1: an answer is no string" },
+		{ "queries.jsonl", "", RAG_EFORMAT, "no query in" },
 		{ "qrels.tsv", "h\nqa d0 1\n", RAG_EFORMAT, "qrels.tsv', line 2: not query" },
 		{ "qrels.tsv", "h\nqa\td0\tx\n", RAG_EFORMAT, "line 2: no grade: x" },
 		{ "qrels.tsv", "h\nqa\td0\t1\nqx\td0\t1\n", RAG_EFORMAT, "line 3: no such query: qx" },
 		{ "qrels.tsv", "h\nqa\tdx\t1\n", RAG_EFORMAT, "line 2: no such document: dx" },
-		{ "qrels.tsv", "h\nqa\td0\t1\nqa\td0\t2\n", RAG_EFORMAT, "document 'd0' twice" },
+		{ "qrels.tsv", "qa\tdx\t1\n", RAG_EFORMAT, "line 1: no such document: dx" },
+		{ "qrels.tsv", "h\nqa\td0\t1\nqa\td0\t2\n", RAG_EFORMAT,
+		  "line 3: query 'qa' has document 'd0' twice, the other time in line 2" },
 		{ "qrels.tsv", "h\nqa\td0\t99999999999999999999\n", RAG_EFORMAT, "no grade" },
 		{ "qrels.tsv", "", RAG_OK, "" },
-		{ "corpus.jsonl", "", RAG_EFORMAT, "no such document" },
 	};
 	char path[256];
 	struct judged *j;
@@ -142,7 +120,7 @@ static void test_damage(void)
 		put(all[i].file, all[i].text);
 		j = NULL;
 		err_clear();
-		rc = judged_open(&j, dir);
+		rc = judged_open(&j, dir, true);
 		judged_close(j);
 		if (!ok(rc == all[i].rc && strstr(err_msg(), all[i].says), "%s: %s", all[i].file,
 			all[i].says))
@@ -151,7 +129,7 @@ static void test_damage(void)
 	put_all();
 	snprintf(path, sizeof(path), "%s/qrels.tsv", dir);
 	unlink(path);
-	is_int(judged_open(&j, dir), RAG_ENOENT, "a missing file");
+	is_int(judged_open(&j, dir, true), RAG_ENOENT, "a missing file");
 	ok(strstr(err_msg(), "qrels.tsv") != NULL, "is named");
 }
 
@@ -165,85 +143,29 @@ static void test_memory(void)
 		struct judged *j = NULL;
 
 		mem_fail_at(n);
-		rc = judged_open(&j, dir);
+		rc = judged_open(&j, dir, true);
 		mem_fail_at(0);
 		judged_close(j);
 	}
 	ok(rc == RAG_OK && n > 20, "each of %lu allocations may fail", n - 2);
 }
 
-static void hash_of(uint8_t out[HASH_LEN], int i)
+static void test_own(void)
 {
-	hash_bytes(out, &i, sizeof(i));
-}
+	struct judged *j;
+	char path[256];
 
-static void test_kept(void)
-{
-	uint8_t print[HASH_LEN] = { 0xab, 1 }, hash[HASH_LEN];
-	char sub[128], path[256];
-	float v[3], w[3];
-	struct kept *k;
-	FILE *f;
-	bool all = true;
-
-	snprintf(sub, sizeof(sub), "%s/vectors", dir);
-	snprintf(path, sizeof(path), "%s/eval-ab01000000000000.vectors", sub);
-	ok(!kept_open(&k, sub, print, 3) && !kept_save(k), "nothing to save");
-	ok(access(path, F_OK) < 0, "makes no file");
-	for (int i = 0; i < 100; i++) {
-		hash_of(hash, i);
-		all = all && !kept_get(v, k, hash) &&
-		      !kept_put(k, hash, (float[]){ (float)i, -0.0f, 1.0f / 3 });
-	}
-	ok(all, "100 vectors put");
-	is_int(kept_save(k), RAG_OK, "saved");
-	kept_close(k);
-
-	is_int(kept_open(&k, sub, print, 3), RAG_OK, "opened again");
-	for (int i = 0; i < 100; i++) {
-		hash_of(hash, i);
-		v[0] = (float)i;
-		v[1] = -0.0f;
-		v[2] = 1.0f / 3;
-		all = all && kept_get(w, k, hash) && !memcmp(v, w, sizeof(v));
-	}
-	ok(all, "all are there, bit for bit");
-	hash_of(hash, 100);
-	ok(!kept_get(w, k, hash), "another is not");
-	is_int(kept_put(k, hash, v), RAG_OK, "it is put");
-	is_int(kept_put(k, hash, v), RAG_OK, "twice");
-	is_int(kept_save(k), RAG_OK, "saved beside the old ones");
-	kept_close(k);
-	kept_open(&k, sub, print, 3);
-	ok(kept_get(w, k, hash), "new");
-	hash_of(hash, 5);
-	ok(kept_get(w, k, hash) && w[0] == 5, "and old");
-	kept_close(k);
-
-	print[20] = 9;	/* of the same file name */
-	ok(!kept_open(&k, sub, print, 3) && !kept_get(w, k, hash), "another embedder's are not taken");
-	kept_close(k);
-	print[20] = 0;
-	ok(!kept_open(&k, sub, print, 4) && !kept_get(w, k, hash), "nor another dimension's");
-	kept_close(k);
-	f = fopen(path, "r+b");
-	fseek(f, 999, SEEK_SET);
-	fputc(0x55, f);
-	fclose(f);
-	ok(!kept_open(&k, sub, print, 3) && !kept_get(w, k, hash), "nor a damaged file's");
-	is_int(kept_put(k, hash, v), RAG_OK, "which is replaced");
-	ok(!kept_save(k), "by the next save");
-	kept_close(k);
-	ok(!kept_open(&k, sub, print, 3) && kept_get(w, k, hash), "and good again");
-	kept_close(k);
-	is_int(truncate(path, 60), 0, "cut");
-	ok(!kept_open(&k, sub, print, 3) && !kept_get(w, k, hash), "a short file is no harm");
-	kept_close(k);
-	snprintf(sub, sizeof(sub), "%s/no/such", dir);
-	is_int(kept_open(&k, sub, print, 3), RAG_EIO, "a directory that cannot be made");
+	put_all();
+	put("qrels.tsv", "h\nqc\tnote:2\t1\nqa\tnote:1\t2\nqa\tnote:2\t1\n");
+	snprintf(path, sizeof(path), "%s/corpus.jsonl", dir);
 	unlink(path);
-	snprintf(sub, sizeof(sub), "%s/vectors", dir);
-	rmdir(sub);
+	is_int(judged_open(&j, dir, true), RAG_ENOENT, "a corpus that is missing");
+	if (!ok(judged_open(&j, dir, false) == RAG_OK, "and not asked for"))
+		return;
+	is_int((long long)judged_n_docs(j), 2, "documents are those that are named");
+	ok(judged_find(j, "note:2") == 1 && judged_grade_of(j, 0, 1) == 1 && judged_grade_of(j, 2, 1) == 1,
+	   "each once");
+	judged_close(j);
 }
 
 int main(void)
@@ -258,7 +180,7 @@ int main(void)
 	test_set();
 	test_damage();
 	test_memory();
-	test_kept();
+	test_own();
 	for (int i = 0; i < 3; i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
 		unlink(path);

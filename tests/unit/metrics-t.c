@@ -2,8 +2,10 @@
 #include "tests/tap.h"
 
 #include "src/eval/metrics.h"
+#include "src/eval/stats.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 static void near(double got, double want, const char *name)
 {
@@ -11,42 +13,135 @@ static void near(double got, double want, const char *name)
 		printf("# got %.12g, want %.12g\n", got, want);
 }
 
-static void test_tied(void)
+static double of(enum metric m, const int *grades, size_t n, const int *judged, size_t n_judged)
 {
-	double v[6] = { 3, 0, 1, 2, 0, 1 };
-	const float nan = NAN;
+	double v[N_METRICS];
 
-	metrics_tied(v, (float[]){ 9, 8, 8, 8, 7, 7 }, 6);
-	ok(v[0] == 3 && v[1] == 1 && v[2] == 1 && v[3] == 1 && v[4] == 0.5 && v[5] == 0.5,
-	   "ranks of equal score share what they are worth");
-	metrics_tied(v, (float[]){ nan, nan, 1, 1, 1, 1 }, 6);
-	ok(v[0] == 3 && v[1] == 1 && v[2] == 0.75, "a score that is no number ends");
-	metrics_tied(v, NULL, 0);
-	ok(v[0] == 3, "nothing to share");
+	metrics_of(v, grades, n, judged, n_judged);
+	return v[m];
+}
+
+static void test_ndcg(void)
+{
+	/* 1/log2(2) = 1, 1/log2(3) = 0.630929753571, 1/log2(4) = 0.5, 1/log2(5) = 0.430676558073 */
+	near(of(NDCG10, (int[]){ 1, 0, 0 }, 3, (int[]){ 1 }, 1), 1, "the only one first");
+	near(of(NDCG10, (int[]){ 0, 1, 0 }, 3, (int[]){ 1 }, 1), 0.630929753571, "second");
+	/* grades 3 2 1: ideal 3 + 2 * 0.6309 + 0.5 = 4.761859507142 */
+	near(of(NDCG10, (int[]){ 3, 2, 1 }, 3, (int[]){ 1, 2, 3, 0 }, 4), 1, "the best order");
+	near(of(NDCG10, (int[]){ 1, 0, 3, 2 }, 4, (int[]){ 1, 2, 3, 0 }, 4),
+	     (1 + 3 * 0.5 + 2 * 0.430676558073) / 4.761859507142, "linear gains");
+	near(of(NDCG10, (int[]){ 1 }, 1, (int[]){ 1, 1 }, 2), 1 / 1.630929753571,
+	     "the ideal knows what was not found");
+	near(of(NDCG10, (int[]){ -1, 1 }, 2, (int[]){ -1, 1 }, 2), 0.630929753571, "below 0 is worth nothing");
+}
+
+static void test_others(void)
+{
+	int late[101] = { 0 }, twelve[12] = { 0 };
+
+	near(of(RECALL10, (int[]){ 0, 1, 2 }, 3, (int[]){ 1, 2, 1, 1, 0 }, 5), 0.5, "recall");
+	late[99] = 1;
+	late[100] = 1;
+	near(of(RECALL100, late, 101, (int[]){ 1, 1 }, 2), 0.5, "recall@100 ends at 100");
+	near(of(MRR10, late, 101, (int[]){ 1, 1 }, 2), 0, "MRR@10 at 10");
+	near(of(MAP, late, 101, (int[]){ 1, 1 }, 2), (0.01 + 2 / 101.0) / 2, "MAP goes on");
+	twelve[9] = 1;
+	near(of(MRR10, twelve, 12, (int[]){ 1 }, 1), 0.1, "MRR@10 reaches the tenth");
+	near(of(MAP, (int[]){ 1, 0, 1 }, 3, (int[]){ 1, 1, 1 }, 3), (1 + 2 / 3.0) / 3, "MAP counts what is missing");
+	for (int m = 0; m < N_METRICS; m++)
+		near(of((enum metric)m, (int[]){ 0 }, 1, (int[]){ 0, -1 }, 2), 0, metric_names[m]);
+}
+
+/* Numbers apart by spaces; "-" is 0.  Returns how many, at most max. */
+static size_t numbers(int *out, size_t max, char *text)
+{
+	size_t n = 0;
+
+	for (char *p = strtok(text, " "); p && n < max; p = strtok(NULL, " "))
+		out[n++] = atoi(p);
+	return n;
+}
+
+static bool golden_line(char *found, char *missed, const char *want)
+{
+	double got[N_METRICS], w[N_METRICS];
+	int grades[256], judged[512];
+	size_t n = numbers(grades, 256, found), all = n;
+
+	memcpy(judged, grades, n * sizeof(*grades));
+	all += numbers(judged + n, 256, missed);
+	metrics_of(got, grades, n, judged, all);
+	if (sscanf(want, "%lf %lf %lf %lf %lf", &w[0], &w[1], &w[2], &w[3], &w[4]) != N_METRICS)
+		return false;
+	for (int m = 0; m < N_METRICS; m++)
+		if (!(fabs(got[m] - w[m]) < 1e-6))
+			return false;
+	return true;
+}
+
+static void test_golden(void)
+{
+	const char *src = getenv("srcdir");
+	char path[512], line[4096];
+	size_t lines = 0, good = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/tests/golden/measures.txt", src ? src : ".");
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f)) {
+		char *missed = strchr(line, '\t'), *want = missed ? strchr(missed + 1, '\t') : NULL;
+
+		if (!want || *line == 't')
+			continue;
+		*missed++ = *want++ = 0;
+		lines++;
+		good += golden_line(line, missed, want);
+	}
+	if (f)
+		fclose(f);
+	ok(lines == 60 && good == lines, "%zu of %zu rankings as ir-measures has them", good, lines);
+}
+
+static void test_stats(void)
+{
+	double v[400], few[3] = { 3, 1, 2 };
+	size_t n = 400, groups[3] = { 300, 0, 100 };
+	struct stats s, again;
+
+	for (size_t i = 0; i < n; i++)
+		v[i] = (double)(i % 4 == 0);	/* 1/4: standard error sqrt(3/16 / 400) = 0.0217 */
+	is_int(stats_bootstrap(&s, v, &n, 1), RAG_OK, "a bootstrap");
+	near(s.mean, 0.25, "its mean");
+	ok(fabs(s.low - (0.25 - 1.96 * 0.0217)) < 0.006 && fabs(s.high - (0.25 + 1.96 * 0.0217)) < 0.006,
+	   "its interval is the normal one's");
+	near(s.above, 1, "no resample without any");
+	stats_bootstrap(&again, v, &n, 1);
+	ok(!memcmp(&s, &again, sizeof(s)), "the same again");
+	for (size_t i = 0; i < n; i++)
+		v[i] = i < 300 ? 1 : 0;
+	stats_bootstrap(&s, v, groups, 3);
+	near(s.mean, 0.5, "the mean of groups, those without any left out");
+	ok(s.low == 0.5 && s.high == 0.5, "each is drawn within its own");
+	for (size_t i = 0; i < n; i++)
+		v[i] = i % 2 ? 1 : -1;
+	stats_bootstrap(&s, v, &n, 1);
+	ok(s.above > 0.45 && s.above < 0.55 && s.low < 0 && s.high > 0, "no difference is a coin's throw");
+	memset(v, 0, sizeof(v));
+	stats_bootstrap(&s, v, &n, 1);
+	near(s.above, 0.5, "equal counts half");
+	n = 0;
+	is_int(stats_bootstrap(&s, v, &n, 1), RAG_OK, "of nothing");
+	ok(s.mean == 0 && s.low == 0 && s.high == 0, "nothing");
+	near(stats_median(few, 3), 2, "a median");
+	near(stats_median(few, 2), 1.5, "of two");
+	near(stats_median(few, 0), 0, "of none");
 }
 
 int main(void)
 {
-	/* 1/log2(2) = 1, 1/log2(3) = 0.630929753571, 1/log2(4) = 0.5, 1/log2(5) = 0.430676558073 */
-	near(metrics_ndcg((double[]){ 1, 0, 0 }, 3, (int[]){ 1 }, 1, 10), 1, "the only one first");
-	near(metrics_ndcg((double[]){ 0, 1, 0 }, 3, (int[]){ 1 }, 1, 10), 0.630929753571, "second");
-	near(metrics_ndcg((double[]){ 0, 0, 1 }, 3, (int[]){ 1 }, 1, 2), 0, "third is beyond 2");
-	/* grades 3 2 1: ideal 3 + 2 * 0.6309 + 0.5 = 4.761859507142 */
-	near(metrics_ndcg((double[]){ 3, 2, 1 }, 3, (int[]){ 1, 2, 3, 0 }, 4, 10), 1, "the best order");
-	near(metrics_ndcg((double[]){ 1, 0, 3, 2 }, 4, (int[]){ 1, 2, 3, 0 }, 4, 10),
-	     (1 + 3 * 0.5 + 2 * 0.430676558073) / 4.761859507142, "linear gains");
-	near(metrics_ndcg((double[]){ 2, 2 }, 2, (int[]){ 2, 1, 2, 2 }, 4, 2), 1,
-	     "the ideal ends at k too, equal grades count once each");
-	near(metrics_ndcg((double[]){ 1 }, 1, (int[]){ 1, 1 }, 2, 10), 1 / 1.630929753571,
-	     "the ideal knows what was not found");
-	near(metrics_ndcg((double[]){ 0, 1 }, 2, (int[]){ -1, 1 }, 2, 10), 0.630929753571,
-	     "a negative grade is worth nothing, not less");
-	near(metrics_ndcg((double[]){ 0 }, 1, (int[]){ 0 }, 1, 10), 0, "nothing is relevant");
-	near(metrics_ndcg(NULL, 0, (int[]){ 1 }, 1, 10), 0, "nothing was found");
-
-	near(metrics_recall((double[]){ 1, 0, 1, 1 }, 4, (int[]){ 1, 1, 2, 3, 0 }, 5, 3), 0.5, "recall@3");
-	near(metrics_recall((double[]){ 1, 0, 1, 1 }, 4, (int[]){ 1, 1, 2, 3, 0 }, 5, 10), 0.75, "recall@10");
-	near(metrics_recall((double[]){ 0 }, 1, (int[]){ 0 }, 1, 10), 0, "recall of nothing");
-	test_tied();
+	test_ndcg();
+	test_others();
+	test_golden();
+	test_stats();
 	return tap_done();
 }

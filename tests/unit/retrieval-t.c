@@ -1,146 +1,349 @@
+/* Judged sets in stores and the figures from them, with an embedder of one layer. */
 #include "config.h"
-#include "tests/tap.h"
+#include "tests/rag_util.h"
 
 #include "base/buf.h"
-#include "base/par.h"
-#include "model/embed.h"
-#include "src/eval/retrieval.h"
+#include "src/eval/stores.h"
+#include "src/eval/tune.h"
 
 #include <dirent.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include <math.h>
+#include <sys/stat.h>
 
-static char dir[] = "retrieval-t.XXXXXX";
+static const char corpus[] =
+	"{\"id\": \"a river\", \"title\": \"The sea\", \"text\": \"Rivers run to the sea.\"}\n"
+	"{\"id\": \"twin1\", \"text\": \"Elephants like peanuts.\"}\n"
+	"{\"id\": \"stone\", \"text\": \"Castles of stone.\"}\n"
+	"{\"id\": \"twin2\", \"text\": \"Elephants like peanuts.\"}\n"
+	"{\"id\": \"none\", \"title\": \" \", \"text\": \"\"}\n"
+	"{\"id\": \"name\", \"title\": \"Rollo of the Normans\", \"text\": \"\"}\n";
+static const char queries[] =
+	"{\"id\": \"1\", \"text\": \"where do rivers run to\"}\n"
+	"{\"id\": \"2\", \"text\": \"elephants\"}\n"
+	"{\"id\": \"3\", \"text\": \"who was rollo\"}\n"
+	"{\"id\": \"4\", \"text\": \"not judged\"}\n";
+static const char qrels[] = "query\tdocument\tgrade\n1\ta river\t1\n2\ttwin2\t2\n3\tname\t1\n3\tnone\t1\n4\tstone\t0\n";
 
-static void put(const char *name, const char *text)
+struct told {
+	uint64_t embedded, stop_after;	/* ticks of the stage; 0: never */
+};
+
+static int tell(void *arg, const struct rag_progress *p)
 {
-	char path[256];
-	FILE *f;
+	struct told *t = arg;
 
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	f = fopen(path, "wb");
-	if (!f || fputs(text, f) < 0 || fclose(f)) {
-		printf("Bail out! cannot write %s\n", path);
-		exit(1);
+	t->embedded += !strcmp(p->stage, "embed");
+	return t->stop_after && p->done >= t->stop_after && !strcmp(p->stage, "commit");
+}
+
+static void put_set(const char *name, const char *docs)
+{
+	char path[128];
+
+	mkdir(in_dir(name), 0700);
+	snprintf(path, sizeof(path), "%s/corpus.jsonl", name);
+	put(path, docs);
+	snprintf(path, sizeof(path), "%s/queries.jsonl", name);
+	put(path, queries);
+	snprintf(path, sizeof(path), "%s/qrels.tsv", name);
+	put(path, qrels);
+}
+
+/* Entries of a folder. */
+static int entries(const char *path)
+{
+	DIR *d = opendir(path);
+	int n = 0;
+
+	while (d && readdir(d))
+		n++;
+	if (d)
+		closedir(d);
+	return d ? n - 2 : 0;
+}
+
+static struct stores_opts options(const char *keep, struct told *t)
+{
+	return (struct stores_opts){ .keep = keep, .model = "words", .models = models, .threads = 2,
+				     .progress = tell, .progress_arg = t };
+}
+
+/* One variant on one set; out's run 0 is filled. */
+static int measure(struct retrieval_set *out, const char *set, const char *mode, const char *keep,
+		   struct told *t, FILE *ranking)
+{
+	struct stores_opts o = options(keep, t);
+	struct variants v = { .n = 0 };
+	struct stores *s = NULL;
+	struct collection *c;
+	int rc = retrieval_open(out, in_dir(set), true);
+
+	if (!rc)
+		rc = variants_add(&v, mode, CUT_DEFAULT);
+	if (!rc)
+		rc = stores_new(&s, &o);
+	if (!rc)
+		rc = stores_get(&c, s, out->judged, out->name, &v.v[0]);
+	if (!rc)
+		rc = retrieval_measure(&out->run[0], out, &v.v[0], c, ranking, tell, t);
+	stores_free(s);
+	variants_release(&v);
+	return rc;
+}
+
+static double figure(const struct retrieval_set *s, enum metric m)
+{
+	return s->run[0].stats[m].mean;
+}
+
+/* "elephants" finds both twins alike: the hash of the id says which is first. */
+static void test_figures(void)
+{
+	bool second_first = judged_tie("twin2") < judged_tie("twin1");
+	double twin = second_first ? 1 : 1 / log2(3), name = 1 / (1 + 1 / log2(3));
+	struct told t = { 0 };
+	struct retrieval_set s;
+	char line[256];
+	size_t lines = 0;
+	double last = INFINITY, score;
+	bool good = true;
+	FILE *f = fopen(in_dir("run"), "w+");
+
+	put_set("set", corpus);
+	if (!is_int(measure(&s, "set/", "dense", NULL, &t, f), RAG_OK, "a set is measured"))
+		return;
+	is_str(s.name, "set", "its name is the folder's");
+	is_int((long long)s.n, 3, "queries with a relevant document");
+	ok(fabs(figure(&s, NDCG10) - (1 + twin + name) / 3) < 1e-9, "nDCG@10");
+	ok(fabs(figure(&s, RECALL10) - 2.5 / 3) < 1e-9, "recall: an empty document is not found");
+	ok(fabs(figure(&s, MRR10) - (second_first ? 3 : 2.5) / 3) < 1e-9, "MRR@10");
+	ok(s.run[0].stats[NDCG10].low <= figure(&s, NDCG10) && figure(&s, NDCG10) <= s.run[0].stats[NDCG10].high,
+	   "within its interval");
+	ok(s.run[0].ms_p50 > 0 && t.embedded, "it took time, and was told");
+	ok(!entries(in_dir("tmp")), "the temporary store is gone");
+	retrieval_close(&s);
+	rewind(f);
+	for (; fgets(line, sizeof(line), f); lines++) {
+		char id[64];
+
+		if (!strncmp(line, "2 ", 2))
+			last = INFINITY;
+		good &= sscanf(line, "%*s Q0 %63s %*u %lf dense", id, &score) == 2 &&
+			(lines % 5 == 0 || score < last) && (lines || !strcmp(id, "a%20river"));
+		last = score;
 	}
+	fclose(f);
+	ok(good && lines == 15, "a ranking of five documents for each, scores falling, ids without spaces");
 }
 
-/* A document of n words that are a token each, and a last sentence. */
-static void add_long(struct buf *b, const char *id, int n, const char *last)
+static void test_order(void)
 {
-	buf_addf(b, "{\"id\": \"%s\", \"title\": \"notes\", \"text\": \"", id);
-	for (int i = 0; i < n; i++)
-		buf_adds(b, i % 2 ? "cat " : "house ");
-	buf_addf(b, "%s\"}\n", last);
+	struct told t = { 0 };
+	struct retrieval_set a, b;
+	struct buf turned = BUF_INIT;
+
+	for (const char *end = corpus + strlen(corpus) - 1, *p = end; p >= corpus; p--) {
+		if (p == corpus || p[-1] == '\n') {
+			buf_add(&turned, p, (size_t)(end - p) + 1);
+			end = p - 1;
+		}
+	}
+	put_set("turned", buf_str(&turned));
+	buf_release(&turned);
+	is_int(measure(&a, "set", "dense", NULL, &t, NULL), RAG_OK, "a set");
+	is_int(measure(&b, "turned", "dense", NULL, &t, NULL), RAG_OK, "and its lines the other way round");
+	ok(!memcmp(a.run[0].values, b.run[0].values, N_METRICS * a.n * sizeof(double)), "no figure differs");
+	retrieval_close(&a);
+	retrieval_close(&b);
 }
 
-static void make(void)
+static void put_many(const char *name, int n)
 {
 	struct buf b = BUF_INIT;
 
-	buf_adds(&b, "{\"id\": \"river\", \"title\": \"The Danube\", \"text\": \"The river flows "
-		 "through ten countries into the Black Sea.\"}\n"
-		 "{\"id\": \"bread\", \"text\": \"Sourdough needs flour, water, salt and time.\"}\n"
-		 "{\"id\": \"moon\", \"title\": \"Tides\", \"text\": \"The moon's gravity moves the oceans.\"}\n");
-	add_long(&b, "two", 410, "");		/* 200, 200 and 10, which are dropped */
-	add_long(&b, "three", 440, "The orchestra tuned its violins before the concert.");
-	put("corpus.jsonl", b.data);
+	buf_adds(&b, corpus);
+	for (int i = 0; i < n; i++)
+		buf_addf(&b, "{\"id\": \"more%d\", \"text\": \"The castles of leader %d.\"}\n", i, i);
+	put_set(name, buf_str(&b));
 	buf_release(&b);
-	put("queries.jsonl",
-	    "{\"id\": \"1\", \"text\": \"where does the Danube end?\"}\n"
-	    "{\"id\": \"2\", \"text\": \"how to bake bread\"}\n"
-	    "{\"id\": \"3\", \"text\": \"musicians with string instruments before a concert\"}\n"
-	    "{\"id\": \"4\", \"text\": \"not judged\"}\n");
-	put("qrels.tsv", "query\tdocument\tgrade\n1\triver\t1\n2\tbread\t2\n3\tthree\t1\n");
 }
 
-static int count(void *arg, const struct progress_at *at)
+static void test_kept(void)
 {
-	int *n = arg;
+	char keep[128];		/* in_dir()'s soon holds another */
+	struct told t = { 0 }, none = { 0 }, stop = { .stop_after = 60 };
+	struct retrieval_set s, again;
 
-	(void)at;
-	return (*n)-- == 0;
+	snprintf(keep, sizeof(keep), "%s", in_dir("keep"));
+	put_many("many", 300);
+	is_int(measure(&s, "many", "dense", NULL, &stop, NULL), RAG_ECANCEL, "cancelled");
+	retrieval_close(&s);
+	ok(!entries(in_dir("tmp")), "the temporary store is gone too");
+	is_int(measure(&s, "many", "dense", keep, &stop, NULL), RAG_ECANCEL, "cancelled where stores are kept");
+	retrieval_close(&s);
+	is_int(entries(keep), 1, "it is kept as far as it is");
+	is_int(measure(&s, "many", "dense", keep, &t, NULL), RAG_OK, "it is gone on with");
+	is_int(measure(&again, "many", "dense", keep, &none, NULL), RAG_OK, "and again");
+	ok(t.embedded && !none.embedded, "now nothing is embedded");
+	ok(!memcmp(s.run[0].values, again.run[0].values, N_METRICS * s.n * sizeof(double)), "the figures are the same");
+	retrieval_close(&again);
+	is_int(measure(&again, "many", "dense", NULL, &t, NULL), RAG_OK, "in one go");
+	ok(!memcmp(s.run[0].values, again.run[0].values, N_METRICS * s.n * sizeof(double)), "they are the same too");
+	retrieval_close(&again);
+	retrieval_close(&s);
+	is_int(entries(keep), 1, "one store");
+	put_many("many", 299);
+	is_int(measure(&s, "many", "dense:chunks=sentences", keep, &t, NULL), RAG_OK, "another text, cut otherwise");
+	retrieval_close(&s);
+	is_int(entries(keep), 2, "is another store");
+	is_int(measure(&s, "many", "dense:model=other-words", keep, &t, NULL), RAG_OK, "another embedder");
+	retrieval_close(&s);
+	is_int(entries(keep), 3, "another one");
 }
 
-static void remove_all(const char *path)
+/* A long text is found by the words at its end. */
+static void test_windows(void)
 {
-	DIR *d = opendir(path);
-	struct dirent *e;
-	char file[1024];
+	struct told t = { 0 };
+	struct retrieval_set s;
+	struct buf b = BUF_INIT;
 
-	while (d && (e = readdir(d))) {
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(file, sizeof(file), "%s/%s", path, e->d_name);
-		if (unlink(file) < 0)
-			remove_all(file);
-	}
-	if (d)
-		closedir(d);
-	rmdir(path);
+	buf_adds(&b, "{\"id\": \"a river\", \"text\": \"");
+	for (int i = 0; i < 300; i++)
+		buf_adds(&b, i % 2 ? "castles " : "stone ");
+	buf_adds(&b, "rivers run to where rivers run to where rivers run to where rivers run to where rivers "
+		 "run.\"}\n{\"id\": \"none\", \"text\": \"castles\"}\n{\"id\": \"twin2\", \"text\": \"elephants\"}\n"
+		 "{\"id\": \"stone\", \"text\": \"rivers and some castles of stone\"}\n"
+		 "{\"id\": \"name\", \"text\": \"rollo\"}\n");
+	put_set("long", buf_str(&b));
+	buf_release(&b);
+	is_int(measure(&s, "long", "dense", NULL, &t, NULL), RAG_OK, "a long document");
+	ok(s.run[0].values[NDCG10 * s.n] == 1, "is found by its last window");
+	retrieval_close(&s);
+	is_int(measure(&s, "long", "dense:chunks=sentences", NULL, &t, NULL), RAG_OK, "cut as ingest cuts");
+	ok(s.run[0].values[NDCG10 * s.n] == 1, "it is found as well");
+	retrieval_close(&s);
 }
 
-static void test_eval(struct embed *e, struct par *par)
+/* Questions about the documents of a store that is there. */
+static void test_own(void)
 {
-	struct retrieval_opts o = RETRIEVAL_OPTS_INIT;
-	struct retrieval_result r, again;
-	struct progress p;
-	char keep[128];
-	int left = 2, before = -1;
+	struct told t = { 0 };
+	char store[128];
+	struct stores_opts o = options(store, &t);
+	struct rag *r = open_store("own", "words");
+	struct retrieval_set s;
+	struct variants v = { .n = 0 };
+	struct stores *all = NULL;
+	struct collection *c = NULL;
+	int rc;
 
-	snprintf(keep, sizeof(keep), "%s/keep", dir);
-	make();
-	if (!is_int(retrieval_eval(&r, dir, e, &o), RAG_OK, "an evaluation"))
+	snprintf(store, sizeof(store), "%s", in_dir("own"));
+	add(r, "note:sea", "Rivers run to the sea.");
+	add(r, "note:more", "Castles of stone.");
+	add(r, "note:elephants", elephants);
+	rag_close(r);
+	mkdir(in_dir("mine"), 0700);
+	put("mine/queries.jsonl", queries);
+	put("mine/qrels.tsv", "q\td\tg\n1\tnote:sea\t1\n2\t3\t1\n");
+	o.own = true;
+	if (!is_int(retrieval_open(&s, in_dir("mine"), false), RAG_OK, "questions without documents"))
 		return;
-	is_int((long long)r.scores.n_docs, 5, "documents");
-	is_int((long long)r.scores.n_queries, 3, "judged queries");
-	is_int((long long)r.n_texts, 3 + 2 + 3 + 3, "windows of 200 tokens, none under 20");
-	ok(r.scores.ndcg10 == 1 && r.scores.recall10 == 1 && r.scores.recall100 == 1,
-	   "a document is found by its last window");
-	is_int((long long)r.n_kept, 0, "nothing was kept before");
+	variants_add(&v, "dense", CUT_DEFAULT);
+	rc = stores_new(&all, &o);
+	if (!rc)
+		rc = stores_get(&c, all, s.judged, s.name, &v.v[0]);
+	if (is_int(rc, RAG_OK, "are about a store's")) {
+		is_int((long long)collection_n_docs(c), 3, "which it has");
+		is_int(retrieval_measure(&s.run[0], &s, &v.v[0], c, NULL, NULL, NULL), RAG_OK, "measured");
+		ok(figure(&s, NDCG10) == 1, "by URI and by number");
+	}
+	retrieval_close(&s);
+	stores_free(all);
+	put("mine/qrels.tsv", "q\td\tg\n1\tnote:sea\t1\n2\tnote:no\t1\n");
+	retrieval_open(&s, in_dir("mine"), false);
+	rc = stores_new(&all, &o);
+	if (!rc)
+		rc = stores_get(&c, all, s.judged, s.name, &v.v[0]);
+	is_int(rc, RAG_ENOENT, "one that it has not");
+	ok(strstr(rag_error(), "qrels.tsv of 'mine': no document 'note:no'"), "is named");
+	retrieval_close(&s);
+	put("mine/qrels.tsv", "q\td\tg\n1\tnote:*\t1\n");
+	retrieval_open(&s, in_dir("mine"), false);
+	is_int(stores_get(&c, all, s.judged, s.name, &v.v[0]), RAG_EINVAL, "nor may one name be three");
+	retrieval_close(&s);
+	stores_free(all);
+	variants_release(&v);
+}
 
-	o.keep = keep;
-	o.par = par;
-	is_int(retrieval_eval(&r, dir, e, &o), RAG_OK, "with a directory");
-	is_int((long long)r.n_kept, 0, "which is empty");
-	is_int(retrieval_eval(&again, dir, e, &o), RAG_OK, "and again");
-	is_int((long long)again.n_kept, (long long)again.n_texts, "all vectors were kept");
-	ok(!memcmp(&again.scores, &r.scores, sizeof(r.scores)), "the figures are the same");
+static void test_variants(void)
+{
+	static const char *const bad[][2] = {
+		{ "", "no search mode" }, { "best", "no search mode 'best'" }, { "dense,", "no search mode ''" },
+		{ "fusion:weight=0", "weight=0 is not" }, { "fusion:weight=x", "weight=x" },
+		{ "fusion:weight=1.5", "weight=1.5" }, { "hybrid:skip=all", "skip=all" },
+		{ "dense:chunks=words", "no chunks 'words'" }, { "dense:chunks", "no setting 'chunks'" },
+		{ "dense:size=3", "no setting 'size=3'" }, { "dense:chunks=document", "words alone" },
+	};
+	struct variants v = { .n = 0 };
 
-	p.fn = count;
-	p.arg = &left;
-	o.progress = &p;
-	is_int(retrieval_eval(&again, dir, e, &o), RAG_ECANCEL, "cancelled");
-	p.arg = &before;
-	is_int(retrieval_eval(&again, dir, e, &o), RAG_OK, "not cancelled");
-	ok(before < -4, "progress was reported");
-	put("qrels.tsv", "");
-	is_int(retrieval_eval(&again, dir, e, &o), RAG_OK, "nothing is judged");
-	ok(again.scores.n_queries == 0 && again.scores.ndcg10 == 0, "and nothing scored");
-	is_int(retrieval_eval(&again, "no/such", e, &o), RAG_ENOENT, "no such set");
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		int rc = variants_add(&v, bad[i][0], CUT_DEFAULT);
+
+		ok(rc == RAG_EINVAL && strstr(rag_error(), bad[i][1]), "'%s': %s", bad[i][0], bad[i][1]);
+		variants_release(&v);
+	}
+	is_int(variants_add(&v, "bm25,hybrid:skip=late:weight=.5:model=a/b", CUT_DEFAULT), RAG_OK, "two modes");
+	ok(v.n == 2 && v.v[0].cut == CUT_DOCUMENT && v.v[1].cut == CUT_WINDOWS && v.v[1].weight == .5 &&
+	   v.v[1].skip == RAG_SKIP_LATE && !strcmp(v.v[1].model, "a/b"), "with their settings");
+	ok(variant_words_alone(&v.v[0]) && !variant_words_alone(&v.v[1]), "the first needs no embedder");
+	is_int(variants_add_to(&v, "chunks=windows:weight=.3", CUT_DEFAULT), RAG_OK, "the first otherwise set");
+	ok(v.n == 3 && !strcmp(v.v[2].mode, "bm25") && v.v[2].weight == .3 && v.v[2].cut == CUT_WINDOWS, "keeps the rest");
+	is_int(variants_stages(&v, CUT_DEFAULT), RAG_OK, "the stages");
+	ok(v.n == 8 && v.v[6].skip == RAG_SKIP_SECOND && !strcmp(v.v[7].name, "+ second") && !v.v[7].skip &&
+	   v.v[4].cut == CUT_WINDOWS, "are five, of one store");
+	while (v.n < VARIANTS_MAX)
+		variants_add(&v, "dense", CUT_DEFAULT);
+	is_int(variants_add(&v, "dense", CUT_DEFAULT), RAG_ELIMIT, "there is an end");
+	variants_release(&v);
+}
+
+static void test_bad(void)
+{
+	struct told t = { 0 };
+	struct retrieval_set s;
+	struct variants v = { .n = 0 };
+	struct tune tune;
+
+	is_int(retrieval_open(&s, in_dir("no"), true), RAG_ENOENT, "no such set");
+	retrieval_close(&s);
+	put("set/qrels.tsv", "q\td\tg\n1\tstone\t0\n");
+	is_int(retrieval_open(&s, in_dir("set"), true), RAG_EINVAL, "nothing is relevant");
+	ok(strstr(rag_error(), "no query of"), "and that is said");
+	retrieval_close(&s);
+	put_set("set", corpus);
+	is_int(measure(&s, "set", "dense:model=no-such", NULL, &t, NULL), RAG_ENOENT, "no such embedder");
+	variants_add(&v, "fusion", CUT_DEFAULT);
+	is_int(tune_weight(&tune, &s, &v.v[0], NULL, NULL, NULL), RAG_EINVAL, "three questions to tune on");
+	ok(strstr(rag_error(), "20 are the least"), "are too few");
+	variants_release(&v);
+	retrieval_close(&s);
 }
 
 int main(void)
 {
-	const char *cache = getenv("RAGSTONE_CACHE"), *home = getenv("HOME");
-	struct embed *e = NULL;
-	struct par *par = NULL;
-	char model[4096];
-
-	snprintf(model, sizeof(model), "%s%s/models/all-minilm-l6-v2", cache ? cache : home ? home : "",
-		 cache ? "" : "/.cache/ragstone");
-	if (access(model, R_OK)) {
-		tap_skip(1, "no model all-minilm-l6-v2 in the cache");
-		return tap_done();
-	}
-	if (!mkdtemp(dir) || par_new(&par, 2)) {
-		printf("Bail out! no temporary directory or threads\n");
+	if (!rag_setup()) {
+		printf("Bail out! no temporary directory\n");
 		return 1;
 	}
-	if (ok(embed_open(&e, model, ENCODER_F32, par) == RAG_OK, "the embedder opens"))
-		test_eval(e, par);
-	embed_close(e);
-	par_free(par);
-	remove_all(dir);
-	return tap_done();
+	mkdir(in_dir("tmp"), 0700);
+	setenv("TMPDIR", in_dir("tmp"), 1);
+	test_figures();
+	test_order();
+	test_kept();
+	test_windows();
+	test_own();
+	test_variants();
+	test_bad();
+	return rag_teardown();
 }

@@ -356,16 +356,31 @@ struct text_stemmer {
 	struct buf word;
 };
 
-int text_stemmer_new(struct text_stemmer **out)
+static int no_stemmer(const char *language)
+{
+	struct buf known = BUF_INIT;
+	int rc = RAG_OK;
+
+	for (const char **l = sb_stemmer_list(); !rc && *l; l++)
+		rc = buf_addf(&known, "%s%s", known.len ? ", " : "", *l);
+	if (!rc)
+		rc = err_set(RAG_EUNSUP, "no stemmer for language '%.40s'; there are %s", language,
+			     buf_str(&known));
+	buf_release(&known);
+	return rc;
+}
+
+int text_stemmer_new(struct text_stemmer **out, const char *language)
 {
 	struct text_stemmer *st = mem_calloc(1, sizeof(*st));
 
+	*out = NULL;
 	if (!st)
 		return RAG_ENOMEM;
-	st->sb = sb_stemmer_new("english", "UTF_8");
+	st->sb = sb_stemmer_new(language, "UTF_8");
 	if (!st->sb) {
 		mem_free(st);
-		return err_set(RAG_EUNSUP, "libstemmer has no english stemmer");
+		return no_stemmer(language);
 	}
 	*out = st;
 	return RAG_OK;
@@ -383,13 +398,29 @@ void text_stemmer_free(struct text_stemmer *st)
 /* Snowball's buffer takes an int; no word of a language is near it. */
 #define WORD_MAX 1024
 
+int text_stem_of(const char **out, size_t *out_n, struct text_stemmer *st, const char *word, size_t n)
+{
+	const sb_symbol *stem;
+
+	*out = word;
+	*out_n = n;
+	if (n > WORD_MAX)
+		return RAG_OK;
+	stem = sb_stemmer_stem(st->sb, (const sb_symbol *)word, (int)n);
+	if (!stem)
+		return err_set(RAG_ENOMEM, "out of memory, cannot stem a word");
+	*out = (const char *)stem;
+	*out_n = (size_t)sb_stemmer_length(st->sb);
+	return RAG_OK;
+}
+
 int text_stem(struct buf *out, struct text_stemmer *st, const char *word, size_t n)
 {
+	const char *stem;
 	size_t i, len;
 	char put[4];
 	uint32_t c;
 	int rc;
-	const sb_symbol *stem;
 
 	buf_clear(&st->word);
 	for (i = 0; i < n; i += len) {
@@ -400,11 +431,6 @@ int text_stem(struct buf *out, struct text_stemmer *st, const char *word, size_t
 		if (rc)
 			return rc;
 	}
-	if (st->word.len > WORD_MAX)
-		return buf_add(out, st->word.data, st->word.len);
-	stem = sb_stemmer_stem(st->sb, (const sb_symbol *)buf_str(&st->word),
-			       (int)st->word.len);
-	if (!stem)
-		return err_set(RAG_ENOMEM, "out of memory, cannot stem a word");
-	return buf_add(out, stem, (size_t)sb_stemmer_length(st->sb));
+	rc = text_stem_of(&stem, &len, st, buf_str(&st->word), st->word.len);
+	return rc ? rc : buf_add(out, stem, len);
 }

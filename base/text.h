@@ -35,10 +35,14 @@ int text_sentences(struct text_spans *out, const char *s, size_t n);
 int text_words(struct text_spans *out, const char *s, size_t n);
 void text_spans_release(struct text_spans *spans);	/* zeroed is allowed */
 
-struct text_stemmer;	/* Snowball's English stemmer, through libstemmer */
+struct text_stemmer;	/* one of Snowball's, through libstemmer */
 
-int text_stemmer_new(struct text_stemmer **out);
+/* language: "english", "german" ..., in small letters.  RAG_EUNSUP names those there are. */
+int text_stemmer_new(struct text_stemmer **out, const char *language);
 void text_stemmer_free(struct text_stemmer *st);	/* NULL is allowed */
+/* The stem of a word in small letters already; borrowed until the next call.  A word
+ * longer than any of a language is its own stem. */
+int text_stem_of(const char **out, size_t *out_n, struct text_stemmer *st, const char *word, size_t n);
 
 /* Appends the stem of a word of any case: small letters, typographic
  * apostrophes made plain, then stemmed. */

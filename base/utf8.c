@@ -253,3 +253,26 @@ size_t utf8_decompose(uint32_t out[18], uint32_t c)
 		out[i] = (uint32_t)d[i];
 	return (size_t)n;
 }
+
+int utf8_fold(struct buf *out, const char *s, size_t n)
+{
+	utf8proc_option_t how = UTF8PROC_STABLE | UTF8PROC_COMPAT | UTF8PROC_COMPOSE |
+				UTF8PROC_CASEFOLD | UTF8PROC_IGNORE;
+	utf8proc_int32_t c[18 * UTF8_FOLD_MAX];	/* 18: what one code point gives at most */
+	utf8proc_ssize_t len = 0;
+	char put[4];
+	int rc = RAG_OK;
+
+	if (n > UTF8_FOLD_MAX)
+		return err_set(RAG_ELIMIT, "%zu bytes to fold, at most %u are possible", n, UTF8_FOLD_MAX);
+	if (n)
+		len = utf8proc_decompose((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, c,
+					 18 * UTF8_FOLD_MAX, how);
+	if (len >= 0)
+		len = utf8proc_normalize_utf32(c, len, how);
+	if (len < 0)
+		return err_set(RAG_EINVAL, "text that is not UTF-8 cannot be folded");
+	for (utf8proc_ssize_t i = 0; !rc && i < len; i++)
+		rc = buf_add(out, put, utf8_put(put, (uint32_t)c[i]));
+	return rc;
+}

@@ -41,5 +41,9 @@ uint32_t utf8_lower(uint32_t c);	/* simple mapping */
 unsigned utf8_combining(uint32_t c);	/* canonical combining class, 0 for starters */
 /* The canonical decomposition of c: 1 .. 18 code points into out, their number returned. */
 size_t utf8_decompose(uint32_t out[18], uint32_t c);
+/* Appends s as it compares without regard to case, width and ligatures: NFKC_Casefold,
+ * Unicode Standard 3.13 ("\uFB01\u00C9" gives "fi\u00E9").  n: at most UTF8_FOLD_MAX. */
+int utf8_fold(struct buf *out, const char *s, size_t n);
+#define UTF8_FOLD_MAX 1024u
 
 #endif

@@ -1,5 +1,7 @@
-# Built by name only: `make bench/limits`.
+# Built by name only: `make bench/words`.
+EXTRA_PROGRAMS = bench/words
+bench_words_SOURCES = bench/words.c
 if X86_64
-EXTRA_PROGRAMS = bench/limits
+EXTRA_PROGRAMS += bench/limits
 bench_limits_SOURCES = bench/limits.c
 endif

@@ -369,7 +369,7 @@ static int is_open(bool *out, const char *question)
 static int prepare(struct search *s, const char *question, const char *answer, size_t len,
 		   const struct passage *passages, const size_t *which)
 {
-	int rc = text_stemmer_new(&s->terms.stemmer);
+	int rc = text_stemmer_new(&s->terms.stemmer, "english");
 
 	for (size_t i = 0; !rc && i < s->n; i++) {
 		const struct passage *p = &passages[which[i]];

@@ -1,4 +1,5 @@
 libcore_la_SOURCES += \
+	index/analyze.c index/analyze.h \
 	index/codec.c index/codec.h \
 	index/dense.c index/dense.h \
 	index/filter.c index/filter.h index/filter_impl.h \
@@ -8,8 +9,12 @@ libcore_la_SOURCES += \
 	index/ranges.c index/ranges.h \
 	index/search.c index/search.h \
 	index/store.c index/store.h index/store_impl.h \
-	index/store_publish.c index/store_read.c index/store_settings.c index/store_stage.c \
-	index/store_vec.c index/store_verify.c index/store_write.c \
+	index/store_hidden.c index/store_publish.c index/store_read.c index/store_settings.c \
+	index/store_stage.c index/store_state.c index/store_vec.c index/store_verify.c \
+	index/store_words.c index/store_write.c \
 	index/tally.c index/tally.h \
-	index/vectors.c index/vectors.h
+	index/vectors.c index/vectors.h \
+	index/words.c index/words.h index/words_query.c index/words_query.h \
+	index/words_block.c index/words_block.h \
+	index/words_build.c index/words_build.h index/words_merge.c
 EXTRA_DIST += index/README.md

@@ -23,13 +23,10 @@
 #define DBS_MAX 64			/* room for those of later formats */
 #define SHORT_PAGES 16			/* see check_length() */
 
-static const char magic[8] = { 'R', 'A', 'G', 'S', 'T', 'O', 'R', 'E' };
-static const char state_key[] = "state";
-#define STATE_LEN 116u
-
 static const char *const db_names[DB_COUNT] = {
 	"meta", "doc", "uri", "content", "hash", "owner", "text", "mark",
 	"layout", "chunk", "gen", "block", "hidden", "limbo", "lack",
+	"words", "words_hidden",
 };
 
 /* LMDB forbids a process to open an environment twice (its file locks belong
@@ -107,75 +104,6 @@ int store_corrupt(const struct store *s, const char *fmt, ...)
 	return err_set(RAG_ECORRUPT, "store '%s' is corrupt: %s", s->dir, text);
 }
 
-/* ---- the state record ---------------------------------------------------------- */
-
-int state_encode(struct buf *out, const struct store_state *st)
-{
-	const uint64_t fields[] = {
-		st->created, st->next_doc, st->next_content, st->next_chunk, st->next_block,
-		st->documents, st->contents, st->chunks, st->text_bytes, st->vectors,
-	};
-	int rc = buf_add(out, magic, sizeof(magic));
-
-	if (!rc)
-		rc = codec_add32(out, STORE_FORMAT);
-	if (!rc)
-		rc = codec_add32(out, st->generation);
-	if (!rc)
-		rc = buf_add(out, st->uuid, sizeof(st->uuid));
-	for (size_t i = 0; !rc && i < sizeof(fields) / sizeof(fields[0]); i++)
-		rc = codec_add64(out, fields[i]);
-	return rc ? rc : codec_seal(out, 0);
-}
-
-/* Magic and format come first, so that any later format can be told from garbage. */
-int state_load(struct tx *t)
-{
-	struct store_state *st = &t->st;
-	struct codec_in in;
-	uint32_t format;
-	MDB_val v;
-	int rc = tx_get(&v, t, DB_META, state_key, sizeof(state_key) - 1);
-
-	if (rc && rc != RAG_ENOENT)
-		return rc;
-	if (rc || v.mv_size < sizeof(magic) + 4 || memcmp(v.mv_data, magic, sizeof(magic)))
-		return err_set(RAG_EFORMAT, "'%s' is not a ragstone store", t->s->dir);
-	format = codec_get32((const uint8_t *)v.mv_data + sizeof(magic));
-	if (format > STORE_FORMAT)
-		return err_set(RAG_EVERSION, "store '%s' has format %u, this ragstone knows %u",
-			       t->s->dir, format, STORE_FORMAT);
-	if (format != STORE_FORMAT)
-		return err_set(RAG_EFORMAT, "store '%s' has format %u, which never was", t->s->dir, format);
-	if (v.mv_size != STATE_LEN || !codec_open(&in, v.mv_data, v.mv_size))
-		return store_corrupt(t->s, "its state record fails its checksum");
-	codec_read(&in, sizeof(magic) + 4);
-	st->generation = codec_read32(&in);
-	memcpy(st->uuid, codec_read(&in, STORE_UUID_LEN), STORE_UUID_LEN);
-	st->created = codec_read64(&in);
-	st->next_doc = codec_read64(&in);
-	st->next_content = codec_read64(&in);
-	st->next_chunk = codec_read64(&in);
-	st->next_block = codec_read64(&in);
-	st->documents = codec_read64(&in);
-	st->contents = codec_read64(&in);
-	st->chunks = codec_read64(&in);
-	st->text_bytes = codec_read64(&in);
-	st->vectors = codec_read64(&in);
-	return RAG_OK;
-}
-
-static int state_save(struct tx *t)
-{
-	struct buf b = BUF_INIT;
-	int rc = state_encode(&b, &t->st);
-
-	if (!rc)
-		rc = tx_put(t, DB_META, state_key, sizeof(state_key) - 1, b.data, b.len);
-	buf_release(&b);
-	return rc;
-}
-
 /* ---- transactions ----------------------------------------------------------------- */
 
 int tx_get(MDB_val *out, struct tx *t, enum store_db db, const void *key, size_t n)
@@ -183,6 +111,8 @@ int tx_get(MDB_val *out, struct tx *t, enum store_db db, const void *key, size_t
 	MDB_val k = { n, (void *)(uintptr_t)key };
 	int rc = 0;
 
+	if (!t->s->dbi[db])	/* of a store made before there was such a thing, which cannot be written */
+		return RAG_ENOENT;
 	if (t->cur) {
 		if (!t->cur[db])
 			rc = mdb_cursor_open(t->txn, t->s->dbi[db], &t->cur[db]);
@@ -228,12 +158,15 @@ int tx_del(struct tx *t, enum store_db db, const void *key, size_t n)
 
 int tx_cursor(MDB_cursor **out, struct tx *t, enum store_db db)
 {
+	*out = NULL;
+	if (!t->s->dbi[db])
+		return RAG_OK;
 	return store_err(t->s, mdb_cursor_open(t->txn, t->s->dbi[db], out), "cannot read");
 }
 
 int tx_seek(MDB_val *key, MDB_val *val, struct tx *t, MDB_cursor *c, MDB_cursor_op op)
 {
-	int rc = mdb_cursor_get(c, key, val, op);
+	int rc = c ? mdb_cursor_get(c, key, val, op) : MDB_NOTFOUND;
 
 	return rc == MDB_NOTFOUND ? RAG_ENOENT : store_err(t->s, rc, "cannot read");
 }
@@ -538,13 +471,42 @@ static int random_uuid(uint8_t out[STORE_UUID_LEN])
 	return RAG_OK;
 }
 
+/* A handle of 0 stands for a database of later programs that is not there. */
 static int dbs_open(struct tx *t, unsigned flags)
 {
 	int rc = 0;
 
-	for (int i = 0; !rc && i < DB_COUNT; i++)
+	for (int i = 0; !rc && i < DB_COUNT; i++) {
 		rc = mdb_dbi_open(t->txn, db_names[i], flags, &t->s->dbi[i]);
+		if (rc == MDB_NOTFOUND && i >= DB_LATER) {
+			t->s->dbi[i] = 0;
+			rc = 0;
+		}
+	}
 	return rc;
+}
+
+/* What older programs knew nothing of, empty.  Where there is no room for it, readers go without. */
+static int add_later(struct store *s)
+{
+	struct tx t;
+	int rc = RAG_OK;
+
+	for (int i = DB_LATER; i < DB_COUNT; i++)
+		if (!s->dbi[i])
+			rc = 1;
+	if (!rc || s->read_only)
+		return RAG_OK;
+	rc = tx_begin(&t, s, 0);
+	if (rc)
+		return rc;
+	rc = store_err(s, dbs_open(&t, MDB_CREATE), "cannot open");
+	if (!rc)
+		rc = tx_commit(&t);
+	tx_end(&t);
+	if (rc)
+		memset(s->dbi + DB_LATER, 0, sizeof(s->dbi) - DB_LATER * sizeof(s->dbi[0]));
+	return rc == RAG_EFULL ? RAG_OK : rc;
 }
 
 /* Databases, generation 1 without an embedder, state: in one transaction. */
@@ -583,6 +545,8 @@ static int create(struct store *s)
 		rc = codec_seal(&b, 0);
 	if (!rc)
 		rc = tx_put(&t, DB_GEN, key, sizeof(key), b.data, b.len);
+	if (!rc)
+		rc = words_state_put(&t, &(struct words_state){ .set = STORE_WORDS_INIT });
 	if (!rc)
 		rc = state_save(&t);
 	if (!rc)
@@ -697,6 +661,8 @@ static int open_new(struct store **out, const char *dir, const struct store_opts
 		if (!rc)
 			rc = attach(s);
 	}
+	if (!rc)
+		rc = add_later(s);
 	if (!rc && (mdb_env_get_fd(s->env, &fd) || fstat(fd, &sb) < 0))
 		rc = err_set(RAG_EIO, "cannot open store '%s'", dir);
 	if (rc)

@@ -32,6 +32,7 @@
 #define STORE_HEADING_MAX 65535u
 #define STORE_DIM_MAX 65536u
 #define STORE_UUID_LEN 16
+#define STORE_LANGUAGE_MAX 31u
 
 struct store;
 struct store_snap;
@@ -171,6 +172,22 @@ struct store_range {
 };
 /* Ascending, disjoint.  The caller frees *out with mem_free(). */
 int store_hidden(struct store_range **out, size_t *n, struct store_snap *v);
+/* The words of visible chunks, in place: index/words.h searches them.  A block is chunks
+ * of one generation; rows in hidden ranges are not to be shown, and not to be counted. */
+struct store_words {
+	char language[STORE_LANGUAGE_MAX + 1];	/* of a Snowball stemmer, or "none" */
+	bool stop;			/* stop words do not count */
+	float k1, b;			/* of BM25 */
+};
+#define STORE_WORDS_INIT { "english", true, 1.2f, 0.75f }
+/* RAG_ENOENT: the store was made by an older ragstone, and its next writer has yet to
+ * index the words. */
+int store_words(struct store_words *out, struct store_snap *v);
+struct wblock;
+typedef int store_wblock_fn(void *arg, const struct wblock *b);
+int store_wblocks(struct store_snap *v, store_wblock_fn *fn, void *arg);
+int store_words_hidden(struct store_range **out, size_t *n, struct store_snap *v);	/* as store_hidden() */
+
 /* The chunks of a content; first == end if it has none. */
 int store_content_range(struct store_range *out, struct store_snap *v, uint64_t content);
 
@@ -190,6 +207,9 @@ int store_set_generation(struct store_writer *w, const char *chunking, const cha
 			 const uint8_t fingerprint[HASH_LEN], size_t dim);
 
 int store_set_weight(struct store_writer *w, float weight);	/* RAG_EINVAL: not 0 .. 1 */
+/* How words are analysed and scored.  Nothing if it is so already; another language or other
+ * stop words: all words are indexed anew before it returns.  RAG_EUNSUP: no such language. */
+int store_set_words(struct store_writer *w, const struct store_words *set);
 
 struct stage_doc {
 	const char *uri;		/* 1 .. STORE_URI_MAX bytes */

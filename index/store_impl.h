@@ -14,6 +14,8 @@
 #include "base/mem.h"
 #include "index/codec.h"
 #include "index/store.h"
+#include "index/words_block.h"
+#include "index/words_build.h"
 
 #include <lmdb.h>
 #include <pthread.h>
@@ -22,8 +24,10 @@
 enum store_db {		/* keys and values: index/README.md */
 	DB_META, DB_DOC, DB_URI, DB_CONTENT, DB_HASH, DB_OWNER, DB_TEXT, DB_MARK,
 	DB_LAYOUT, DB_CHUNK, DB_GEN, DB_BLOCK, DB_HIDDEN, DB_LIMBO, DB_LACK,
+	DB_WORDS, DB_WORDS_HIDDEN,
 	DB_COUNT
 };
+#define DB_LATER DB_WORDS		/* from here on: not in stores made by older programs */
 
 /* LMDB puts 16 bytes before a value that has pages of its own: this many fill 64 of them. */
 #define STORE_PIECE (64u * 4096 - 16 - 4)	/* text or marks, behind 4 bytes of checksum */
@@ -76,6 +80,7 @@ struct store_writer {
 	struct store *s;
 	int lock_fd;
 	struct stage *stages;		/* list of the living */
+	struct words_build *words;	/* owned */
 };
 
 struct layout {		/* a content's chunks in a generation */
@@ -108,9 +113,7 @@ extern void (*store_kill_hook)(void);
 int store_err(const struct store *s, int rc, const char *what);	/* an LMDB code as ours, with its message */
 int store_corrupt(const struct store *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int store_txn(struct store *s, int (*fn)(struct tx *t, void *arg), void *arg);
-int state_load(struct tx *t);
 uint64_t store_disk_bytes(const struct store *s);
-int state_encode(struct buf *out, const struct store_state *st);
 
 /* RAG_ENOENT, without a message, when the key is not there. */
 int tx_get(MDB_val *out, struct tx *t, enum store_db db, const void *key, size_t n);
@@ -124,6 +127,11 @@ int tx_seek(MDB_val *key, MDB_val *val, struct tx *t, MDB_cursor *c, MDB_cursor_
 void key_gen64(uint8_t out[12], uint32_t gen, uint64_t id);
 void key_64_32(uint8_t out[12], uint64_t id, uint32_t part);
 void key_64_64(uint8_t out[16], uint64_t a, uint64_t b);
+
+/* ---- store_state.c: the record that begins DB_META */
+int state_load(struct tx *t);
+int state_save(struct tx *t);
+int state_encode(struct buf *out, const struct store_state *st);
 
 /* ---- store_read.c: RAG_ENOENT without a message when absent */
 int doc_decode(struct store_doc *out, const struct store *s, uint64_t id, const MDB_val *v);
@@ -173,10 +181,13 @@ struct stage {
 	struct buf text, marks;		/* not yet on disk */
 	struct buf chunks;		/* not yet on disk: stage_chunk_next() reads them */
 	struct buf vec;			/* fp16 rows not yet on disk */
+	struct buf words;		/* a block of words not yet on disk; ids are chunk numbers from 0 */
 	uint64_t text_len, n_chunks, n_vec;
 	uint64_t mark_at, chunk_at;	/* of the last one */
 	uint32_t text_pieces, mark_pieces;	/* on disk */
 	uint64_t chunks_done, vec_done;	/* on disk */
+	uint64_t words_done, words_next;	/* chunks whose words are on disk; and in words, too */
+	size_t words_at;		/* of chunk words_next in chunks */
 
 	uint32_t generation, dim;	/* fixed when closed */
 	uint64_t content;		/* its id, once anything is on disk; else 0 */
@@ -186,6 +197,8 @@ struct stage {
 };
 
 size_t stage_memory(const struct stage *st);
+/* The words of the next chunks, about max bytes of them, into st->words; nothing if it has some. */
+int stage_words(struct stage *st, size_t max);
 int stage_close(struct stage *st);
 int stage_spill(struct stage *st);	/* all that is final, to where nobody sees it */
 struct written {			/* by one call of stage_write_*() */
@@ -197,6 +210,22 @@ struct written {			/* by one call of stage_write_*() */
  * content and first chunk id.  Nothing of st changes; *w says how far it came. */
 int stage_write(struct written *w, struct tx *t, const struct stage *st, uint64_t content,
 		uint64_t first, size_t max);
+
+/* ---- store_words.c */
+struct words_state {	/* a record of DB_META */
+	struct store_words set;
+	uint64_t todo, todo_end;	/* chunks todo <= id < todo_end have no words yet */
+};
+int words_state_put(struct tx *t, const struct words_state *ws);
+int words_begin(struct store_writer *w);	/* indexes what has no words; before anything is staged */
+void words_title(const char **s, size_t *n, const char *context);	/* the part of it that is read */
+struct words_new {	/* a block on its way in */
+	const struct buf *block;
+	uint64_t base;		/* added to its ids */
+};
+/* May take small blocks in, too. */
+int words_append(struct tx *t, uint32_t gen, const struct words_new *in, size_t n);
+int store_tidy_words(struct store_writer *w);	/* merges, and drops what is mostly dead */
 
 /* ---- store_vec.c */
 #define BLOCK_HEAD 16u
@@ -218,10 +247,30 @@ int block_append(struct tx *t, uint32_t gen, uint32_t dim, struct vec_rows *r);
 int block_decode(struct store_block *out, const struct store *s, uint64_t no, const MDB_val *v);
 bool block_check(const MDB_val *v);	/* its checksum */
 int blocks_drop(struct tx *t, uint32_t gen);	/* all of them, and what is hidden */
-int hidden_put(struct tx *t, uint32_t gen, uint64_t first, const struct hidden *h);	/* rows 0: deleted */
-int hidden_get(struct hidden *out, struct tx *t, uint32_t gen, uint64_t first);
+int block_last(MDB_val *key, MDB_val *val, struct tx *t, MDB_cursor *c, uint32_t gen);	/* RAG_ENOENT without a message */
+int blocks_drop_db(struct tx *t, enum store_db db, uint32_t gen);
 int store_compact_blocks(struct store_writer *w);	/* those that are mostly dead */
 /* Unit length, fp16, into out (n, dim). */
 int vec_encode(uint16_t *out, const float *v, size_t n, size_t dim);
+
+/* A block never changes under its number, so its checksum is looked at once a process. */
+bool store_seen(struct store *s, uint64_t no);
+int store_remember(struct store *s, uint64_t no);
+
+/* ---- store_hidden.c: of rows in vector blocks (DB_HIDDEN) and in word blocks (DB_WORDS_HIDDEN) */
+struct hidden_list {
+	struct hidden_item {
+		uint64_t first;
+		struct hidden h;
+		bool changed;
+	} *item;
+	size_t n;
+};
+int hidden_load(struct hidden_list *out, struct tx *t, enum store_db db, uint32_t gen);	/* mem_free(out->item) */
+int hidden_save(struct tx *t, enum store_db db, uint32_t gen, const struct hidden_list *l);	/* what changed */
+struct hidden_item *hidden_dead(struct hidden_list *l, uint64_t id);	/* the dead range that holds id, or NULL */
+int hidden_put(struct tx *t, enum store_db db, uint32_t gen, uint64_t first, const struct hidden *h);	/* rows 0: deleted */
+int hidden_get(struct hidden *out, struct tx *t, enum store_db db, uint32_t gen, uint64_t first);
+int hidden_ranges(struct store_range **out, size_t *n, struct store_snap *v, enum store_db db);
 
 #endif

@@ -211,7 +211,9 @@ int content_retire(struct tx *t, uint64_t id)
 	if (!rc)
 		rc = limbo_put(t, id, &(struct limbo){ gen, l.first, l.n });
 	if (!rc && l.n_vec)
-		rc = hidden_put(t, gen, l.first, &(struct hidden){ l.n, l.n_vec, 0 });
+		rc = hidden_put(t, DB_HIDDEN, gen, l.first, &(struct hidden){ l.n, l.n_vec, 0 });
+	if (!rc && l.n)
+		rc = hidden_put(t, DB_WORDS_HIDDEN, gen, l.first, &(struct hidden){ l.n, l.n, 0 });
 	t->st.contents--;
 	t->st.chunks -= l.n;
 	t->st.vectors -= l.n_vec;
@@ -226,6 +228,8 @@ struct publish {
 	struct stage_result *results;
 	size_t n;
 	struct vec_rows rows;
+	struct words_new *words;	/* (n) owned; of new contents */
+	size_t n_words;
 	int64_t now;
 };
 
@@ -249,7 +253,7 @@ static int content_move(struct tx *t, uint64_t from, uint64_t to)
 	return rc == RAG_ENOENT ? content_retire(t, from) : rc;
 }
 
-static int content_new(uint64_t *id, struct tx *t, const struct stage *st, struct vec_rows *rows)
+static int content_new(uint64_t *id, struct tx *t, const struct stage *st, struct publish *job)
 {
 	struct layout l = { st->first_chunk, st->n_chunks, st->n_vec };
 	struct content c = { .text_len = st->text_len, .type = st->type, .context = st->context,
@@ -263,7 +267,9 @@ static int content_new(uint64_t *id, struct tx *t, const struct stage *st, struc
 		codec_key64(key, *id);
 		rc = tx_del(t, DB_LIMBO, key, sizeof(key));
 		if (!rc && l.n_vec)
-			rc = hidden_put(t, st->generation, l.first, &(struct hidden){ 0 });
+			rc = hidden_put(t, DB_HIDDEN, st->generation, l.first, &(struct hidden){ 0 });
+		if (!rc && l.n)
+			rc = hidden_put(t, DB_WORDS_HIDDEN, st->generation, l.first, &(struct hidden){ 0 });
 		if (rc == RAG_ENOENT)
 			return store_corrupt(t->s, "staged content %llu is missing", (unsigned long long)*id);
 	} else {
@@ -272,9 +278,11 @@ static int content_new(uint64_t *id, struct tx *t, const struct stage *st, struc
 		t->st.next_chunk += l.n;
 		rc = stage_write(&w, t, st, *id, l.first, SIZE_MAX);
 		for (uint64_t i = 0; !rc && i < l.n_vec; i++)
-			rc = rows_add(rows, l.first + i,
+			rc = rows_add(&job->rows, l.first + i,
 				      (const uint8_t *)st->vec.data + i * 2 * (size_t)st->dim);
 	}
+	if (!st->content && l.n)
+		job->words[job->n_words++] = (struct words_new){ &st->words, l.first };
 	memcpy(c.hash, st->hash, HASH_LEN);
 	c.text_pieces = st->text_pieces + w.text_pieces;
 	c.mark_pieces = st->mark_pieces + w.mark_pieces;
@@ -293,7 +301,7 @@ static int content_new(uint64_t *id, struct tx *t, const struct stage *st, struc
 }
 
 /* The content of that name, or a new one. */
-static int content_for(uint64_t *id, struct tx *t, const struct stage *st, struct vec_rows *rows)
+static int content_for(uint64_t *id, struct tx *t, const struct stage *st, struct publish *job)
 {
 	uint64_t have;
 	struct layout l;
@@ -301,7 +309,7 @@ static int content_for(uint64_t *id, struct tx *t, const struct stage *st, struc
 	int rc = tx_get(&v, t, DB_HASH, st->hash, HASH_LEN);
 
 	if (rc == RAG_ENOENT)
-		return content_new(id, t, st, rows);
+		return content_new(id, t, st, job);
 	if (rc)
 		return rc;
 	if (v.mv_size != 8)
@@ -315,7 +323,7 @@ static int content_for(uint64_t *id, struct tx *t, const struct stage *st, struc
 	*id = have;
 	if (l.n_vec == l.n || st->n_vec < l.n)
 		return RAG_OK;
-	rc = content_new(id, t, st, rows);
+	rc = content_new(id, t, st, job);
 	return rc ? rc : content_move(t, have, *id);
 }
 
@@ -350,7 +358,7 @@ static int publish_one(struct tx *t, struct stage *st, struct stage_result *r, s
 		d.added = job->now;
 		t->st.documents++;
 	}
-	rc = content_for(&content, t, st, &job->rows);
+	rc = content_for(&content, t, st, job);
 	if (rc)
 		return rc;
 	/* content_for() may have moved this document's content, too */
@@ -401,9 +409,12 @@ static int publish_txn(struct tx *t, void *arg)
 	int rc = gen_get(&g, t, t->st.generation);
 
 	rows_release(&job->rows);
+	job->n_words = 0;
 	for (size_t i = 0; !rc && i < job->n; i++)
 		rc = publish_one(t, job->stages[i], &job->results[i], job);
-	return rc ? rc : block_append(t, t->st.generation, g.dim, &job->rows);
+	if (!rc)
+		rc = block_append(t, t->st.generation, g.dim, &job->rows);
+	return rc ? rc : words_append(t, t->st.generation, job->words, job->n_words);
 }
 
 int store_publish(struct stage_result *results, struct store_writer *w, struct stage *const *stages, size_t n)
@@ -425,11 +436,17 @@ int store_publish(struct stage_result *results, struct store_writer *w, struct s
 		if (!rc && (st->content || memory > PUBLISH_MEMORY)) {
 			memory -= stage_memory(st);
 			rc = stage_spill(st);
+		} else if (!rc) {
+			rc = stage_words(st, SIZE_MAX);
 		}
 	}
+	job.words = mem_alloc((n + 1) * sizeof(*job.words));
+	if (!rc && !job.words)
+		rc = RAG_ENOMEM;
 	if (!rc)
 		rc = store_txn(w->s, publish_txn, &job);
 	rows_release(&job.rows);
+	mem_free(job.words);
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < n; i++) {
@@ -438,9 +455,10 @@ int store_publish(struct stage_result *results, struct store_writer *w, struct s
 		buf_release(&stages[i]->marks);
 		buf_release(&stages[i]->chunks);
 		buf_release(&stages[i]->vec);
+		buf_release(&stages[i]->words);
 	}
 	/* It is done and durable; what these leave undone the next writer does. */
-	if (!store_sweep(w))
-		store_compact_blocks(w);
+	if (!store_sweep(w) && !store_compact_blocks(w))
+		store_tidy_words(w);
 	return RAG_OK;
 }

@@ -118,6 +118,7 @@ void stage_free(struct stage *st)
 	buf_release(&st->marks);
 	buf_release(&st->chunks);
 	buf_release(&st->vec);
+	buf_release(&st->words);
 	mem_free(st);
 }
 
@@ -314,6 +315,84 @@ int stage_vectors(struct stage *st, const float *vectors, size_t n)
 	return rc;
 }
 
+/* ---- words ------------------------------------------------------------------------- */
+
+/* Bytes [start, end) of the text, of which the first pieces may be on disk. */
+static int read_text(struct buf *out, struct stage *st, struct store_snap *v, uint64_t start, uint64_t end)
+{
+	uint64_t on_disk = (uint64_t)st->text_pieces * STORE_PIECE;
+	const uint8_t *p;
+	uint8_t key[12];
+	MDB_val val;
+	size_t n;
+	int rc = RAG_OK;
+
+	buf_clear(out);
+	while (!rc && start < end && start < on_disk) {
+		size_t from = (size_t)(start % STORE_PIECE), want;
+
+		key_64_32(key, st->content, (uint32_t)(start / STORE_PIECE));
+		rc = tx_get(&val, &v->tx, DB_TEXT, key, sizeof(key));
+		if (rc == RAG_ENOENT)
+			return store_corrupt(st->w->s, "staged content %llu has lost text",
+					     (unsigned long long)st->content);
+		if (!rc)
+			rc = piece_open(&p, &n, st->w->s, st->content, "text", &val);
+		if (rc)
+			return rc;
+		if (from >= n)		/* the last one may be short */
+			break;
+		want = n - from < end - start ? n - from : (size_t)(end - start);
+		rc = buf_add(out, p + from, want);
+		start += want;
+	}
+	if (!rc && start < end)
+		rc = buf_add(out, st->text.data + (start - (st->text_len - st->text.len)), (size_t)(end - start));
+	return rc;
+}
+
+int stage_words(struct stage *st, size_t max)
+{
+	struct words_build *b = st->w->words;
+	struct buf text = BUF_INIT;
+	struct words_field f[3];
+	struct store_snap *v;
+	size_t at = st->words_at, bytes = 0;
+	uint64_t no = st->words_done;
+	int rc;
+
+	if (st->words.len || no == st->n_chunks)
+		return RAG_OK;
+	rc = store_snap(&v, st->w->s);
+	if (rc)
+		return rc;
+	words_build_clear(b);
+	words_title(&f[0].s, &f[0].n, st->context);
+	while (!rc && at < st->chunks.len && bytes < max) {
+		const uint8_t *p = (const uint8_t *)st->chunks.data + at;
+
+		rc = read_text(&text, st, v, codec_get64(p), codec_get64(p + 8));
+		f[1] = (struct words_field){ (const char *)p + CHUNK_HEAD, codec_get32(p + 24) };
+		f[2] = (struct words_field){ buf_str(&text), text.len };
+		if (!rc)
+			rc = words_build_add(b, no++, f, 3);
+		bytes += f[0].n + f[1].n + f[2].n;
+		at += CHUNK_HEAD + f[1].n + 1;
+	}
+	if (!rc)
+		rc = words_build_end(&st->words, b);
+	store_snap_end(v);
+	buf_release(&text);
+	if (rc) {
+		words_build_clear(b);
+		buf_release(&st->words);
+		return rc;
+	}
+	st->words_next = no;
+	st->words_at = at;
+	return RAG_OK;
+}
+
 /* ---- to disk ----------------------------------------------------------------------- */
 
 static int put_piece(struct tx *t, enum store_db db, uint64_t content, uint32_t i, const char *p, size_t n)
@@ -418,6 +497,56 @@ struct spill {
 	uint64_t content, first, vec_done;
 };
 
+/* The content's record in limbo, with ids for its chunks once there are all. */
+static int spill_limbo(struct spill *s, struct tx *t)
+{
+	const struct stage *st = s->st;
+	struct limbo l;
+
+	s->content = st->content ? st->content : t->st.next_content++;
+	s->first = st->first_chunk;
+	if (!s->first && st->phase == STAGE_CLOSED && st->n_chunks) {
+		s->first = t->st.next_chunk;
+		t->st.next_chunk += st->n_chunks;
+	}
+	l = (struct limbo){ t->st.generation, s->first, s->first ? st->n_chunks : 0 };
+	return limbo_put(t, s->content, &l);
+}
+
+static int spill_words_txn(struct tx *t, void *arg)
+{
+	struct spill *s = arg;
+	struct stage *st = s->st;
+	struct hidden h = { st->n_chunks, st->words_next, 1 };
+	struct words_new in = { &st->words, 0 };
+	int rc = spill_limbo(s, t);
+
+	in.base = s->first;
+	if (!rc)
+		rc = hidden_put(t, DB_WORDS_HIDDEN, st->generation, s->first, &h);
+	return rc ? rc : words_append(t, st->generation, &in, 1);
+}
+
+/* Before the chunks' records leave memory. */
+static int spill_words(struct stage *st)
+{
+	struct spill s = { .st = st };
+	int rc = RAG_OK;
+
+	while (!rc && st->words_done < st->n_chunks) {
+		rc = stage_words(st, STAGE_MEMORY / 2);
+		if (!rc)
+			rc = store_txn(st->w->s, spill_words_txn, &s);
+		if (rc)
+			break;
+		st->content = s.content;
+		st->first_chunk = s.first;
+		st->words_done = st->words_next;
+		buf_release(&st->words);
+	}
+	return rc;
+}
+
 /* One bounded step of spilling; memory is brought up to date when it is durable. */
 static int spill_txn(struct tx *t, void *arg)
 {
@@ -425,18 +554,9 @@ static int spill_txn(struct tx *t, void *arg)
 	struct stage *st = s->st;
 	struct vec_rows rows = { 0 };
 	size_t row = 2 * (size_t)st->dim;
-	struct limbo l;
-	int rc;
+	int rc = spill_limbo(s, t);
 
-	s->content = st->content ? st->content : t->st.next_content++;
-	s->first = st->first_chunk;
 	s->vec_done = st->vec_done;
-	if (!s->first && st->phase == STAGE_CLOSED && st->n_chunks) {
-		s->first = t->st.next_chunk;
-		t->st.next_chunk += st->n_chunks;
-	}
-	l = (struct limbo){ t->st.generation, s->first, s->first ? st->n_chunks : 0 };
-	rc = limbo_put(t, s->content, &l);
 	if (!rc)
 		rc = stage_write(&s->w, t, st, s->content, s->first, STAGE_MEMORY);
 	for (size_t i = 0; !rc && s->first && i < st->vec.len; i += row)
@@ -444,7 +564,7 @@ static int spill_txn(struct tx *t, void *arg)
 	if (!rc && rows.n) {
 		struct hidden h = { st->n_chunks, s->vec_done, 1 };
 
-		rc = hidden_put(t, st->generation, s->first, &h);
+		rc = hidden_put(t, DB_HIDDEN, st->generation, s->first, &h);
 		if (!rc)
 			rc = block_append(t, st->generation, st->dim, &rows);
 	}
@@ -457,6 +577,8 @@ int stage_spill(struct stage *st)
 	struct spill s = { .st = st };
 	int rc = RAG_OK;
 
+	if (st->phase == STAGE_CLOSED)
+		rc = spill_words(st);
 	while (!rc && stage_memory(st)) {
 		rc = store_txn(st->w->s, spill_txn, &s);
 		if (rc)

@@ -81,142 +81,6 @@ static int by_id(const void *a, const void *b)
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* ---- hidden ranges ------------------------------------------------------------ */
-
-int hidden_put(struct tx *t, uint32_t gen, uint64_t first, const struct hidden *h)
-{
-	struct buf b = BUF_INIT;
-	uint8_t key[12];
-	int rc;
-
-	key_gen64(key, gen, first);
-	if (!h->rows) {
-		rc = tx_del(t, DB_HIDDEN, key, sizeof(key));
-		return rc == RAG_ENOENT ? RAG_OK : rc;
-	}
-	rc = codec_add64(&b, h->n);
-	if (!rc)
-		rc = codec_add64(&b, h->rows);
-	if (!rc)
-		rc = codec_add32(&b, h->staged);
-	if (!rc)
-		rc = codec_seal(&b, 0);
-	if (!rc)
-		rc = tx_put(t, DB_HIDDEN, key, sizeof(key), b.data, b.len);
-	buf_release(&b);
-	return rc;
-}
-
-int hidden_get(struct hidden *out, struct tx *t, uint32_t gen, uint64_t first)
-{
-	uint8_t key[12];
-	MDB_val v;
-	int rc;
-
-	key_gen64(key, gen, first);
-	rc = tx_get(&v, t, DB_HIDDEN, key, sizeof(key));
-	return rc ? rc : hidden_decode(out, t->s, first, &v);
-}
-
-struct hidden_list {
-	struct hidden_item {
-		uint64_t first;
-		struct hidden h;
-		bool changed;
-	} *item;
-	size_t n;
-};
-
-static int hidden_load(struct hidden_list *out, struct tx *t, uint32_t gen)
-{
-	MDB_cursor *c;
-	uint8_t from[12];
-	MDB_val key = { sizeof(from), from }, val;
-	size_t cap = 0;
-	int rc = tx_cursor(&c, t, DB_HIDDEN);
-
-	out->item = NULL;
-	out->n = 0;
-	if (rc)
-		return rc;
-	key_gen64(from, gen, 0);
-	rc = tx_seek(&key, &val, t, c, MDB_SET_RANGE);
-	while (!rc && key.mv_size == 12 && codec_unkey32(key.mv_data) == gen) {
-		if (out->n == cap) {
-			void *p = mem_realloc(out->item, cap = cap ? 2 * cap : 16, sizeof(*out->item));
-
-			if (!p) {
-				rc = RAG_ENOMEM;
-				break;
-			}
-			out->item = p;
-		}
-		out->item[out->n].first = codec_unkey64((const uint8_t *)key.mv_data + 4);
-		out->item[out->n].changed = false;
-		rc = hidden_decode(&out->item[out->n].h, t->s, out->item[out->n].first, &val);
-		out->n++;
-		if (!rc)
-			rc = tx_seek(&key, &val, t, c, MDB_NEXT);
-	}
-	mdb_cursor_close(c);
-	if (rc && rc != RAG_ENOENT) {
-		mem_free(out->item);
-		out->item = NULL;
-		return rc;
-	}
-	return RAG_OK;
-}
-
-/* The dead range that holds id, or NULL. */
-static struct hidden_item *dead_at(struct hidden_list *l, uint64_t id)
-{
-	size_t lo = 0, hi = l->n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (l->item[mid].first <= id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (!lo || id - l->item[lo - 1].first >= l->item[lo - 1].h.n || l->item[lo - 1].h.staged)
-		return NULL;
-	return &l->item[lo - 1];
-}
-
-static int hidden_save(struct tx *t, uint32_t gen, const struct hidden_list *l)
-{
-	int rc = RAG_OK;
-
-	for (size_t i = 0; !rc && i < l->n; i++)
-		if (l->item[i].changed)
-			rc = hidden_put(t, gen, l->item[i].first, &l->item[i].h);
-	return rc;
-}
-
-int store_hidden(struct store_range **out, size_t *n, struct store_snap *v)
-{
-	struct hidden_list l;
-	int rc = hidden_load(&l, &v->tx, v->tx.st.generation);
-
-	if (rc)
-		return rc;
-	*n = 0;
-	*out = mem_alloc((l.n + 1) * sizeof(**out));
-	for (size_t i = 0; *out && i < l.n; i++) {
-		struct store_range *last = *n ? &(*out)[*n - 1] : NULL;
-
-		if (last && last->end >= l.item[i].first)
-			last->end = l.item[i].first + l.item[i].h.n;
-		else
-			(*out)[(*n)++] = (struct store_range){ l.item[i].first,
-							       l.item[i].first + l.item[i].h.n };
-	}
-	mem_free(l.item);
-	return *out ? RAG_OK : RAG_ENOMEM;
-}
-
 /* ---- blocks ---------------------------------------------------------------------- */
 
 int block_decode(struct store_block *out, const struct store *s, uint64_t no, const MDB_val *v)
@@ -294,7 +158,7 @@ static int block_take(struct tx *t, struct vec_rows *r, struct hidden_list *dead
 				   (unsigned long long)codec_unkey64(k + 4));
 	for (uint32_t i = 0; !rc && i < b.n; i++) {
 		uint64_t id = codec_get64(b.ids + 8 * (size_t)i);
-		struct hidden_item *gone = dead_at(dead, id);
+		struct hidden_item *gone = hidden_dead(dead, id);
 
 		if (!gone) {
 			rc = rows_add(r, id, b.rows + (size_t)i * 2 * b.dim);
@@ -308,8 +172,7 @@ static int block_take(struct tx *t, struct vec_rows *r, struct hidden_list *dead
 	return rc ? rc : tx_del(t, DB_BLOCK, k, sizeof(k));
 }
 
-/* The last block of a generation; RAG_ENOENT without a message. */
-static int block_last(MDB_val *key, MDB_val *val, struct tx *t, MDB_cursor *c, uint32_t gen)
+int block_last(MDB_val *key, MDB_val *val, struct tx *t, MDB_cursor *c, uint32_t gen)
 {
 	uint8_t beyond[12];
 	int rc;
@@ -343,7 +206,7 @@ int block_append(struct tx *t, uint32_t gen, uint32_t dim, struct vec_rows *r)
 
 	if (!r->n)
 		return RAG_OK;
-	rc = hidden_load(&dead, t, gen);
+	rc = hidden_load(&dead, t, DB_HIDDEN, gen);
 	if (rc)
 		return rc;
 	rc = tx_cursor(&c, t, DB_BLOCK);
@@ -371,12 +234,12 @@ int block_append(struct tx *t, uint32_t gen, uint32_t dim, struct vec_rows *r)
 	for (size_t i = 0; !rc && i < r->n; i += full)
 		rc = block_write(t, gen, dim, r->row + i, r->n - i < full ? r->n - i : full);
 	if (!rc)
-		rc = hidden_save(t, gen, &dead);
+		rc = hidden_save(t, DB_HIDDEN, gen, &dead);
 	mem_free(dead.item);
 	return rc;
 }
 
-static int drop_all(struct tx *t, enum store_db db, uint32_t gen)
+int blocks_drop_db(struct tx *t, enum store_db db, uint32_t gen)
 {
 	MDB_cursor *c;
 	uint8_t k[12];
@@ -402,9 +265,9 @@ static int drop_all(struct tx *t, enum store_db db, uint32_t gen)
 
 int blocks_drop(struct tx *t, uint32_t gen)
 {
-	int rc = drop_all(t, DB_BLOCK, gen);
+	int rc = blocks_drop_db(t, DB_BLOCK, gen);
 
-	return rc ? rc : drop_all(t, DB_HIDDEN, gen);
+	return rc ? rc : blocks_drop_db(t, DB_HIDDEN, gen);
 }
 
 /* ---- compaction ------------------------------------------------------------------ */
@@ -420,7 +283,7 @@ static uint64_t dead_rows(struct hidden_list *dead, const struct store_block *b)
 	uint64_t n = 0;
 
 	for (uint32_t i = 0; i < b->n; i++)
-		n += dead_at(dead, codec_get64(b->ids + 8 * (size_t)i)) != NULL;
+		n += hidden_dead(dead, codec_get64(b->ids + 8 * (size_t)i)) != NULL;
 	return n;
 }
 
@@ -434,7 +297,7 @@ static int compact_txn(struct tx *t, void *arg)
 	MDB_cursor *c;
 	uint8_t from[12];
 	MDB_val key, val;
-	int taken = 0, rc = hidden_load(&dead, t, gen);
+	int taken = 0, rc = hidden_load(&dead, t, DB_HIDDEN, gen);
 
 	if (rc)
 		return rc;
@@ -469,7 +332,7 @@ static int compact_txn(struct tx *t, void *arg)
 	}
 	mdb_cursor_close(c);
 	if (!rc)
-		rc = hidden_save(t, gen, &dead);
+		rc = hidden_save(t, DB_HIDDEN, gen, &dead);
 	if (!rc && rows.n) {
 		qsort(rows.row, rows.n, sizeof(*rows.row), by_id);
 		rc = block_append(t, gen, job->dim, &rows);
@@ -491,7 +354,7 @@ int store_compact_blocks(struct store_writer *w)
 		return rc;
 	all = v->tx.st.vectors;
 	job.stop = v->tx.st.next_block;
-	rc = hidden_load(&dead, &v->tx, v->tx.st.generation);
+	rc = hidden_load(&dead, &v->tx, DB_HIDDEN, v->tx.st.generation);
 	store_snap_end(v);
 	if (rc)
 		return rc;
@@ -509,8 +372,7 @@ int store_compact_blocks(struct store_writer *w)
 
 /* ---- reading ---------------------------------------------------------------------- */
 
-/* A block never changes under its number, so its checksum is looked at once a process. */
-static bool block_seen(struct store *s, uint64_t no)
+bool store_seen(struct store *s, uint64_t no)
 {
 	bool yes;
 
@@ -520,7 +382,7 @@ static bool block_seen(struct store *s, uint64_t no)
 	return yes;
 }
 
-static int block_remember(struct store *s, uint64_t no)
+int store_remember(struct store *s, uint64_t no)
 {
 	int rc = RAG_OK;
 
@@ -567,12 +429,12 @@ int store_blocks(struct store_snap *v, store_block_fn *fn, void *arg)
 		if (!rc && b.dim != g.dim)
 			rc = store_corrupt(s, "vector block %llu has %u dimensions, not %u",
 					   (unsigned long long)no, b.dim, g.dim);
-		if (!rc && !block_seen(s, no)) {
+		if (!rc && !store_seen(s, no)) {
 			if (!block_check(&val))
 				rc = store_corrupt(s, "vector block %llu fails its checksum",
 						   (unsigned long long)no);
 			else
-				rc = block_remember(s, no);
+				rc = store_remember(s, no);
 		}
 		if (!rc)
 			rc = fn(arg, &b);

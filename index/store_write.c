@@ -60,6 +60,8 @@ int store_write_begin(struct store_writer **out, struct store *s)
 	rc = lock_take(&w->lock_fd, s);
 	if (!rc)
 		rc = store_sweep(w);
+	if (!rc)
+		rc = words_begin(w);
 	if (rc)
 		goto fail;
 	*out = w;
@@ -77,6 +79,7 @@ void store_write_end(struct store_writer *w)
 		stage_free(w->stages);
 	if (w->lock_fd >= 0)
 		close(w->lock_fd);
+	words_build_free(w->words);
 	mem_free(w);
 }
 
@@ -138,11 +141,13 @@ static int sweep_one(struct tx *t, uint64_t content, const struct limbo *l, unsi
 		rc = del_range(t, DB_CHUNK, from, to, budget);
 	if (rc || !*budget)
 		return rc;
-	if (l->n) {
-		rc = hidden_get(&h, t, l->generation, l->first);
+	for (int i = 0; l->n && i < 2; i++) {
+		enum store_db db = i ? DB_WORDS_HIDDEN : DB_HIDDEN;
+
+		rc = hidden_get(&h, t, db, l->generation, l->first);
 		if (!rc && h.staged) {		/* of a stage that is no more */
 			h.staged = 0;
-			rc = hidden_put(t, l->generation, l->first, &h);
+			rc = hidden_put(t, db, l->generation, l->first, &h);
 		}
 		if (rc && rc != RAG_ENOENT)
 			return rc;
@@ -266,8 +271,8 @@ int store_forget(struct store_writer *w, const uint64_t *docs, size_t n)
 	struct forget job = { docs, n };
 	int rc = store_txn(w->s, forget_txn, &job);
 
-	if (!rc && !store_sweep(w))
-		store_compact_blocks(w);
+	if (!rc && !store_sweep(w) && !store_compact_blocks(w))
+		store_tidy_words(w);
 	return rc;
 }
 

@@ -111,7 +111,7 @@ static void test_stem(void)
 	char *big;
 	size_t i;
 
-	is_int(text_stemmer_new(&st), RAG_OK, "a stemmer");
+	is_int(text_stemmer_new(&st, "english"), RAG_OK, "a stemmer");
 	for (i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
 		buf_clear(&b);
 		text_stem(&b, st, pairs[i][0], strlen(pairs[i][0]));

@@ -19,6 +19,7 @@ struct run {		/* of neighbouring chunks */
 struct copy {
 	struct store_snap *snap;
 	const struct filter *filter;
+	struct words_query *words;	/* NULL: no terms wanted */
 	struct search_hits *hits;
 	struct buf text;
 };
@@ -165,6 +166,30 @@ static int name_hit(void *arg, const struct store_doc *d)
 	return h->uri && h->title ? 1 : RAG_ENOMEM;
 }
 
+static int copy_terms(struct search_hit *h, struct words_query *words)
+{
+	struct words_term *t;
+	size_t n;
+	int rc = words_terms(&t, &n, words, h->chunk);
+
+	if (rc)
+		return rc;
+	h->term = mem_calloc(n ? n : 1, sizeof(*h->term));
+	if (!h->term)
+		rc = RAG_ENOMEM;
+	for (size_t i = 0; !rc && i < n; i++) {
+		struct search_term *out = &h->term[h->n_terms];
+
+		*out = (struct search_term){ mem_strdup(t[i].text), t[i].idf, t[i].score, t[i].df, t[i].tf };
+		if (!out->text)
+			rc = RAG_ENOMEM;
+		else
+			h->n_terms++;
+	}
+	mem_free(t);
+	return rc;
+}
+
 static int copy_run(struct copy *q, const struct run *r)
 {
 	struct search_hit *h = &q->hits->hit[q->hits->n];
@@ -174,6 +199,7 @@ static int copy_run(struct copy *q, const struct run *r)
 		.chunk = r->best.id, .content = r->best.content, .start = r->start, .end = r->end,
 		.page = r->page, .line = r->line, .score = r->cand->score,
 		.cosine = r->cand->cosine, .bm25 = r->cand->bm25, .late = r->cand->late,
+		.at_dense = r->cand->at_dense, .at_bm25 = r->cand->at_bm25, .at_fused = r->cand->at_fused,
 	};
 	rc = store_content_docs(q->snap, r->best.content, name_hit, q);
 	if (!rc)
@@ -187,10 +213,12 @@ static int copy_run(struct copy *q, const struct run *r)
 	h->heading = mem_strndup(r->best.heading, r->best.heading_len);
 	h->text = mem_strndup(buf_str(&q->text), q->text.len);
 	h->text_len = q->text.len;
-	if (!h->heading || !h->text) {
+	if (!h->heading || !h->text)
 		rc = RAG_ENOMEM;
+	if (!rc && q->words)
+		rc = copy_terms(h, q->words);
+	if (rc)
 		goto fail;
-	}
 	q->hits->n++;
 	return RAG_OK;
 fail:
@@ -198,10 +226,10 @@ fail:
 	return rc;
 }
 
-int hits_copy(struct search_hits *h, struct store_snap *v, const struct filter *f,
-	      enum search_extent extent, const struct cand *best, size_t n)
+int hits_copy(struct search_hits *h, struct store_snap *v, const struct search_opts *o,
+	      struct words_query *words, const struct cand *best, size_t n)
 {
-	struct copy q = { v, f, h, BUF_INIT };
+	struct copy q = { v, o->filter, words, h, BUF_INIT };
 	struct run *r = mem_calloc(n ? n : 1, sizeof(*r));
 	int rc = RAG_OK;
 
@@ -210,12 +238,12 @@ int hits_copy(struct search_hits *h, struct store_snap *v, const struct filter *
 		rc = RAG_ENOMEM;
 	for (size_t i = 0; !rc && i < n; i++) {
 		rc = run_of(&r[i], v, &best[i], i);
-		if (!rc && extent == SEARCH_SECTIONS)
+		if (!rc && o->extent == SEARCH_SECTIONS)
 			rc = section_of(&r[i], v);
 	}
-	if (!rc && n && extent == SEARCH_MERGED)
+	if (!rc && n && o->extent == SEARCH_MERGED)
 		n = join_neighbours(r, n);
-	if (!rc && extent == SEARCH_SECTIONS)
+	if (!rc && o->extent == SEARCH_SECTIONS)
 		n = drop_covered(r, n);
 	for (size_t i = 0; !rc && i < n; i++)
 		rc = copy_run(&q, &r[i]);
@@ -226,6 +254,9 @@ int hits_copy(struct search_hits *h, struct store_snap *v, const struct filter *
 
 void search_hit_release(struct search_hit *h)
 {
+	for (size_t i = 0; i < h->n_terms; i++)
+		mem_free(h->term[i].text);
+	mem_free(h->term);
 	mem_free(h->uri);
 	mem_free(h->title);
 	mem_free(h->heading);

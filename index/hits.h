@@ -10,11 +10,13 @@
 
 #include "index/pool.h"
 #include "index/search.h"
+#include "index/words.h"
 
 #define SECTION_BYTES ((uint64_t)16 << 10)	/* of a section that is shown whole; beyond, what is around the chunk */
 
-/* best: (n) in order, each of another chunk.  h: zeroed; on failure search_hits_free() as usual. */
-int hits_copy(struct search_hits *h, struct store_snap *v, const struct filter *f,
-	      enum search_extent extent, const struct cand *best, size_t n);
+/* best: (n) in order, each of another chunk.  words: gives hits their terms; NULL: none.
+ * h: zeroed; on failure search_hits_free() as usual. */
+int hits_copy(struct search_hits *h, struct store_snap *v, const struct search_opts *o,
+	      struct words_query *words, const struct cand *best, size_t n);
 
 #endif

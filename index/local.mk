@@ -7,6 +7,7 @@ libcore_la_SOURCES += \
 	index/hits.c index/hits.h \
 	index/pool.c index/pool.h \
 	index/ranges.c index/ranges.h \
+	index/retrieve.c index/retrieve.h \
 	index/search.c index/search.h \
 	index/store.c index/store.h index/store_impl.h \
 	index/store_hidden.c index/store_publish.c index/store_read.c index/store_settings.c \

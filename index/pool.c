@@ -15,7 +15,14 @@ void pool_release(struct pool *p)
 	memset(p, 0, sizeof(*p));
 }
 
-int pool_add(struct pool *p, uint64_t chunk)
+int pool_add(struct pool *p, struct cand cand)
+{
+	cand.cosine = cand.bm25 = cand.late = NAN;
+	cand.row = CAND_NO_ROW;
+	return pool_put(p, &cand);
+}
+
+int pool_put(struct pool *p, const struct cand *cand)
 {
 	if (p->n == p->cap) {
 		size_t cap = p->cap ? 2 * p->cap : 256;
@@ -26,7 +33,7 @@ int pool_add(struct pool *p, uint64_t chunk)
 		p->c = c;
 		p->cap = cap;
 	}
-	p->c[p->n++] = (struct cand){ .chunk = chunk, .cosine = NAN, .bm25 = NAN, .late = NAN };
+	p->c[p->n++] = *cand;
 	return RAG_OK;
 }
 
@@ -43,9 +50,16 @@ void pool_settle(struct pool *p)
 
 	if (p->n)
 		qsort(p->c, p->n, sizeof(*p->c), by_chunk);
-	for (size_t i = 0; i < p->n; i++)
-		if (!n || p->c[i].chunk != p->c[n - 1].chunk)
-			p->c[n++] = p->c[i];
+	for (size_t i = 0; i < p->n; i++) {
+		struct cand *a = n ? &p->c[n - 1] : NULL, *b = &p->c[i];
+
+		if (!a || a->chunk != b->chunk) {
+			p->c[n++] = *b;
+			continue;
+		}
+		a->at_dense = a->at_dense ? a->at_dense : b->at_dense;
+		a->at_bm25 = a->at_bm25 ? a->at_bm25 : b->at_bm25;
+	}
 	p->n = n;
 }
 
@@ -108,21 +122,33 @@ void pool_fuse(struct pool *p, float weight)
 					(1 - (double)weight) * z(&words, p->c[i].bm25));
 }
 
-/* The score's place between the least (0) and the greatest (1) of the first n, which are in order. */
-static float share(const struct pool *p, size_t n, size_t i)
+void pool_parts(float *part, const struct pool *p, size_t n)
 {
-	float top = p->c[0].score, spread = top - p->c[n - 1].score;
+	float low = INFINITY, high = -INFINITY;
 
-	return spread > 0 ? 1 - (top - p->c[i].score) / spread : 1;
+	for (size_t i = 0; i < n; i++) {
+		low = fminf(low, p->c[i].score);
+		high = fmaxf(high, p->c[i].score);
+	}
+	for (size_t i = 0; i < n; i++)
+		part[i] = high > low ? (p->c[i].score - low) / (high - low) : 1;
 }
 
-void pool_diversify(struct pool *p, size_t n, float diversity, const float *rows, size_t dim)
+void pool_falling(struct pool *p)
+{
+	for (size_t i = 1; i < p->n; i++)
+		p->c[i].score = fminf(p->c[i].score, p->c[i - 1].score);
+}
+
+void pool_diversify(struct pool *p, float diversity, const float *rows, size_t dim)
 {
 	const struct kern *k = kern_get();
+	size_t n = p->n < POOL_DIVERSE ? p->n : POOL_DIVERSE;
+	float part[POOL_DIVERSE];
 
-	n = n < p->n ? n : p->n;
+	pool_parts(part, p, n);
 	for (size_t i = 0; i < n; i++) {
-		p->c[i].gain = (1 - diversity) * share(p, n, i);
+		p->c[i].gain = (1 - diversity) * part[i];
 		p->c[i].near = 0;
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -135,15 +161,12 @@ void pool_diversify(struct pool *p, size_t n, float diversity, const float *rows
 		best = p->c[at];
 		memmove(p->c + i + 1, p->c + i, (at - i) * sizeof(*p->c));
 		p->c[i] = best;
-		for (size_t j = i + 1; j < n && !isnan(best.cosine); j++) {
-			float near = isnan(p->c[j].cosine) ? 0 :
+		for (size_t j = i + 1; j < n && best.row != CAND_NO_ROW; j++) {
+			float near = p->c[j].row == CAND_NO_ROW ? 0 :
 				     k->dot(rows + best.row * dim, rows + p->c[j].row * dim, dim);
 
 			p->c[j].near = near > p->c[j].near ? near : p->c[j].near;
 		}
 	}
-	for (size_t i = 1; i < n; i++)
-		p->c[i].score = fminf(p->c[i].score, p->c[i - 1].score);
-	for (size_t i = n; n && i < p->n; i++)
-		p->c[i].score = fminf(p->c[i].score, p->c[n - 1].score);
+	pool_falling(p);
 }

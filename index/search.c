@@ -2,37 +2,43 @@
 #include "index/search.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "index/dense.h"
 #include "index/hits.h"
 #include "index/pool.h"
-#include "index/ranges.h"
-#include "index/tally.h"
+#include "index/retrieve.h"
 
 #define DEPTH 100	/* of each list that is fused: more changes nothing in the first ten */
 
+/* Late interaction: the first RERANKED, by both scores as parts of their spread. */
+#define RERANKED 30
+#define LATE_WEIGHT .4f
+
+/* The second step: what is behind the first KEPT is found anew from the first SEEDS of them,
+ * whose words count SEED_WORDS each against the question's 1. */
+#define KEPT 5
+#define SEEDS 2
+#define SEED_WORDS .2f
+#define SECOND_DEPTH 1000	/* of lists; longer ones are not asked for to get the tail right */
+
 struct find {
-	struct store_snap *snap;
 	const struct search_opts *o;
+	struct store_snap *snap;
 	struct ranges allowed;		/* used if there is a filter */
+	const struct search_question *sq;
 	float *vector;			/* (dim) of unit length, owned; NULL: none */
-	size_t dim;
+	struct wording w;		/* the question's; words owned */
+	struct retriever r;
+	float weight;
 	struct pool pool;
-	struct tally tally;		/* hits of each content, where they are limited */
-	float *rows;			/* (pool.n, dim) the candidates' vectors, owned */
+	float *rows;			/* (n_rows, dim) the candidates' vectors, owned */
+	size_t n_rows;
 	struct search_hits *hits;
 	double since;			/* the stage in hand began */
 };
-
-static const struct ranges *allowed(const struct find *q)
-{
-	return q->o->filter ? &q->allowed : NULL;
-}
 
 /* v at unit length, in place; false if it has none. */
 static bool unit(float *v, size_t dim)
@@ -49,18 +55,76 @@ static bool unit(float *v, size_t dim)
 	return true;
 }
 
-static int take_vector(struct find *q, const struct search_question *sq)
+static int take_vector(struct find *q)
 {
+	const struct search_question *sq = q->sq;
+
 	if (!sq->vector || q->o->mode == SEARCH_BM25)
 		return RAG_OK;
-	q->dim = sq->dim;
-	q->vector = mem_alloc(sq->dim * sizeof(*q->vector));
+	q->r.dim = sq->dim;
+	q->vector = mem_realloc(NULL, sq->dim, sizeof(*q->vector));
 	if (!q->vector)
 		return RAG_ENOMEM;
 	memcpy(q->vector, sq->vector, sq->dim * sizeof(*q->vector));
-	if (!unit(q->vector, q->dim))
+	if (!unit(q->vector, sq->dim))
 		return err_set(RAG_EINVAL, "the query's vector is all zeros or not finite");
+	q->w.vector = q->vector;
 	return RAG_OK;
+}
+
+/* The question's words, and what is looked for as well. */
+static int words_of(struct words_query **out, const struct find *q)
+{
+	const struct search_question *sq = q->sq;
+	int rc = words_query_new(out, q->snap, sq->text, sq->len);
+
+	for (size_t i = 0; !rc && i < sq->n_also; i++)
+		rc = words_query_add(*out, sq->also[i].text, sq->also[i].len, sq->also[i].weight);
+	return rc;
+}
+
+/* A store without words leaves the vectors alone to answer. */
+static int take_words(struct find *q)
+{
+	int rc;
+
+	if (!q->sq->len || q->o->mode == SEARCH_DENSE)
+		return RAG_OK;
+	rc = words_of(&q->w.words, q);
+	return rc == RAG_ENOENT && q->vector ? RAG_OK : rc;
+}
+
+static int begin(struct find *q, struct store *s)
+{
+	const struct search_opts *o = q->o;
+	bool fuses = o->mode == SEARCH_HYBRID || o->mode == SEARCH_FUSION;
+	int rc = take_vector(q);
+
+	if (!rc)
+		rc = store_snap(&q->snap, s);
+	if (!rc)
+		rc = take_words(q);
+	q->weight = o->weight;
+	if (!rc && !(o->weight > 0))
+		rc = store_weight(&q->weight, q->snap);
+	if (!rc && o->filter)
+		rc = filter_ranges(&q->allowed, q->snap, o->filter);
+	q->r.snap = q->snap;
+	q->r.allowed = o->filter ? &q->allowed : NULL;
+	q->r.depth = fuses && o->k < DEPTH ? DEPTH : o->k;
+	q->r.per_document = o->per_document;
+	return rc;
+}
+
+static void find_release(struct find *q)
+{
+	ranges_release(&q->allowed);
+	tally_release(&q->r.tally);
+	pool_release(&q->pool);
+	words_query_free(q->w.words);
+	mem_free(q->vector);
+	mem_free(q->rows);
+	store_snap_end(q->snap);
 }
 
 /* The stage that ends here took the time since the last one. */
@@ -72,112 +136,202 @@ static void stage_end(struct find *q, enum search_stage stage)
 	q->since = now;
 }
 
-/* ---- the lists ------------------------------------------------------------------ */
+/* ---- fusion --------------------------------------------------------------------- */
 
-static bool fuses(const struct find *q)
+static void order(struct pool *p, const struct wording *w, float weight)
 {
-	return q->o->mode == SEARCH_HYBRID || q->o->mode == SEARCH_FUSION;
+	if (w->vector && w->words)
+		pool_fuse(p, weight);
+	else
+		for (size_t i = 0; i < p->n; i++)
+			p->c[i].score = w->vector ? p->c[i].cosine : p->c[i].bm25;
 }
 
-static size_t list_depth(const struct find *q)
-{
-	return fuses(q) && q->o->k < DEPTH ? DEPTH : q->o->k;
-}
-
-/* Counts a chunk for its content; *take is false when that has its share already. */
-static int share(bool *take, struct find *q, uint64_t chunk)
-{
-	struct store_chunk c;
-	size_t seen;
-	int rc;
-
-	*take = true;
-	if (!q->o->per_document)
-		return RAG_OK;
-	rc = store_chunk(&c, q->snap, chunk);
-	if (rc == RAG_ENOENT)
-		return err_set(RAG_ECORRUPT, "chunk %llu is listed and is none", (unsigned long long)chunk);
-	if (!rc)
-		rc = tally_add(&seen, &q->tally, c.content);
-	*take = !rc && seen <= q->o->per_document;
-	return rc;
-}
-
-/* A retriever's best chunks: at least n of them where there are as many.  The caller
- * frees *ids. */
-typedef int list_fn(struct find *q, uint64_t **ids, size_t *got, size_t n);
-
-/* Puts as many of a list into the pool as its depth says; goes further down where
- * chunks of the same documents take the places. */
-static int list(struct find *q, list_fn *fn)
-{
-	size_t depth = list_depth(q), ask = q->o->per_document ? 2 * depth : depth;
-
-	for (;; ask *= 4) {
-		size_t got, taken = 0;
-		uint64_t *ids = NULL;
-		int rc = fn(q, &ids, &got, ask);
-
-		tally_clear(&q->tally);
-		for (size_t i = 0; !rc && i < got && taken < depth; i++) {
-			bool take;
-
-			rc = share(&take, q, ids[i]);
-			if (!rc && take) {
-				rc = pool_add(&q->pool, ids[i]);
-				taken++;
-			}
-		}
-		mem_free(ids);
-		if (rc || taken == depth || got < ask)
-			return rc;
-	}
-}
-
-static int near(struct find *q, uint64_t **ids, size_t *got, size_t n)
-{
-	struct vectors_hit *hit;
-	int rc = dense_search(&hit, got, q->snap, q->vector, q->dim, n, allowed(q));
-
-	if (!rc)
-		*ids = mem_alloc((*got ? *got : 1) * sizeof(**ids));
-	if (!rc && !*ids)
-		rc = RAG_ENOMEM;
-	for (size_t i = 0; !rc && i < *got; i++)
-		(*ids)[i] = hit[i].id;
-	mem_free(hit);
-	return rc;
-}
-
-/* ---- scores ---------------------------------------------------------------------- */
-
-/* The vectors of the pool's chunks, which are in order of ids. */
-static int score_near(struct find *q)
+/* The pool of both lists, with the scores of both for each, in the order of the fused ones. */
+static int fuse(struct find *q)
 {
 	struct pool *p = &q->pool;
-	uint64_t *ids = mem_alloc((p->n ? p->n : 1) * sizeof(*ids));
-	bool *has = mem_alloc(p->n ? p->n : 1);
-	int rc;
+	int rc = retrieve(p, &q->r, LIST_DENSE, &q->w);
 
-	mem_free(q->rows);
-	q->rows = mem_aligned(64, (p->n * q->dim + 16) * sizeof(*q->rows));
-	rc = ids && has && q->rows ? RAG_OK : RAG_ENOMEM;
-	for (size_t i = 0; !rc && i < p->n; i++)
-		ids[i] = p->c[i].chunk;
+	stage_end(q, SEARCH_NEAR);
 	if (!rc)
-		rc = dense_rows(q->rows, has, q->snap, q->dim, ids, p->n);
-	for (size_t i = 0; !rc && i < p->n; i++) {
-		p->c[i].row = i;
-		if (has[i])	/* fp16 rows are of unit length only nearly */
-			p->c[i].cosine = fminf(1, fmaxf(-1, vectors_score(q->vector, q->rows + i * q->dim,
-									  q->dim)));
-	}
-	mem_free(ids);
-	mem_free(has);
+		rc = retrieve(p, &q->r, LIST_BM25, &q->w);
+	stage_end(q, SEARCH_WORDS);
+	pool_settle(p);
+	if (!rc && q->vector)
+		rc = retrieve_rows(&q->rows, p, &q->r);
+	q->n_rows = p->n;
+	if (!rc)
+		rc = retrieve_scores(p, &q->r, &q->w, q->rows);
+	order(p, &q->w, q->weight);
+	pool_sort(p);
+	for (size_t i = 0; i < p->n; i++)
+		p->c[i].at_fused = (uint32_t)i + 1;
+	stage_end(q, SEARCH_FUSE);
 	return rc;
 }
 
-/* ---- the choice ------------------------------------------------------------------- */
+/* ---- the second step -------------------------------------------------------------- */
+
+/* The question and a passage that answers it, as one wording; both parts owned. */
+static int wording_from(struct wording *out, float **vector, const struct find *q, const struct cand *c)
+{
+	struct store_chunk chunk;
+	struct buf text = BUF_INIT;
+	int rc = RAG_OK;
+
+	if (q->vector && c->row != CAND_NO_ROW) {
+		*vector = mem_realloc(NULL, q->r.dim, sizeof(**vector));
+		if (!*vector)
+			return RAG_ENOMEM;
+		for (size_t i = 0; i < q->r.dim; i++)
+			(*vector)[i] = q->vector[i] + q->rows[c->row * q->r.dim + i];
+		out->vector = unit(*vector, q->r.dim) ? *vector : q->vector;
+	}
+	if (q->w.words) {
+		rc = words_of(&out->words, q);
+		if (!rc)
+			rc = store_chunk(&chunk, q->snap, c->chunk);
+		if (!rc)
+			rc = store_text(&text, q->snap, chunk.content, chunk.start, chunk.end);
+		if (!rc)
+			rc = words_query_add(out->words, text.data, text.len, SEED_WORDS);
+	}
+	buf_release(&text);
+	return rc;
+}
+
+/* What seeds lead to, by the sum of their fused scores; with the question's own scores. */
+static int find_more(struct pool *more, float **rows, struct find *q, const struct wording *w, size_t n)
+{
+	int rc = RAG_OK;
+
+	for (size_t i = 0; !rc && i < n; i++) {
+		rc = retrieve(more, &q->r, LIST_DENSE, &w[i]);
+		if (!rc)
+			rc = retrieve(more, &q->r, LIST_BM25, &w[i]);
+	}
+	pool_settle(more);
+	if (!rc && q->vector)
+		rc = retrieve_rows(rows, more, &q->r);
+	for (size_t i = 0; !rc && i < n; i++) {
+		rc = retrieve_scores(more, &q->r, &w[i], *rows);
+		order(more, &w[i], q->weight);
+		for (size_t k = 0; k < more->n; k++)
+			more->c[k].gain = i ? more->c[k].gain + more->c[k].score : more->c[k].score;
+	}
+	if (!rc)
+		rc = retrieve_scores(more, &q->r, &q->w, *rows);
+	for (size_t k = 0; k < more->n; k++) {
+		more->c[k].score = more->c[k].gain;
+		more->c[k].at_dense = more->c[k].at_bm25 = 0;	/* of other lists */
+	}
+	pool_sort(more);
+	return rc;
+}
+
+static struct cand *find_in(struct pool *p, size_t n, uint64_t chunk)
+{
+	for (size_t i = 0; i < n; i++)
+		if (p->c[i].chunk == chunk)
+			return &p->c[i];
+	return NULL;
+}
+
+/* The first `kept` of the pool, then what more has, then the pool's rest. */
+static int refill(struct find *q, size_t kept, struct pool *more, const float *rows)
+{
+	struct pool *p = &q->pool, out = { 0 };
+	size_t dim = q->r.dim, n = q->n_rows;
+	float *all = q->rows, part[SECOND_DEPTH * 2 * SEEDS];
+	int rc = RAG_OK;
+
+	if (q->vector) {
+		all = mem_realloc(NULL, (n + more->n) * dim + 1, sizeof(*all));
+		if (!all)
+			return RAG_ENOMEM;
+		memcpy(all, q->rows, n * dim * sizeof(*all));
+		memcpy(all + n * dim, rows, more->n * dim * sizeof(*all));
+		mem_free(q->rows);
+		q->rows = all;
+		q->n_rows = n + more->n;
+	}
+	pool_parts(part, more, more->n);
+	for (size_t i = 0; !rc && i < kept; i++)
+		rc = pool_put(&out, &p->c[i]);
+	for (size_t i = 0; !rc && i < more->n; i++) {
+		struct cand c = more->c[i], *first = find_in(p, p->n, c.chunk);
+
+		if (first && first < p->c + kept)
+			continue;
+		if (first)
+			c = *first;
+		else if (c.row != CAND_NO_ROW)
+			c.row += n;
+		c.score = part[i] / 2;
+		rc = pool_put(&out, &c);
+	}
+	for (size_t i = kept; !rc && i < p->n; i++) {
+		struct cand c = p->c[i];
+
+		c.score = 0;
+		if (!find_in(more, more->n, c.chunk))
+			rc = pool_put(&out, &c);
+	}
+	if (!rc) {
+		struct pool t = *p;
+
+		*p = out;
+		out = t;
+	}
+	pool_release(&out);
+	return rc;
+}
+
+/* Questions that need two passages find both: the second one resembles the first more than
+ * the question. */
+static int second_step(struct find *q)
+{
+	size_t n = q->pool.n < SEEDS ? q->pool.n : SEEDS, kept = q->pool.n < KEPT ? q->pool.n : KEPT;
+	struct wording w[SEEDS] = { { NULL, NULL } };
+	float *vector[SEEDS] = { NULL }, *rows = NULL;
+	struct pool more = { 0 };
+	int rc = RAG_OK;
+
+	for (size_t i = 0; !rc && i < n; i++)
+		rc = wording_from(&w[i], &vector[i], q, &q->pool.c[i]);
+	if (!rc)
+		rc = find_more(&more, &rows, q, w, n);
+	if (!rc)
+		rc = refill(q, kept, &more, rows);
+	for (size_t i = 0; i < n; i++) {
+		words_query_free(w[i].words);
+		mem_free(vector[i]);
+	}
+	mem_free(rows);
+	pool_release(&more);
+	stage_end(q, SEARCH_SECOND);
+	return rc;
+}
+
+/* ---- the whole of it ------------------------------------------------------------------ */
+
+static int hybrid(struct find *q)
+{
+	struct pool *p = &q->pool;
+	size_t n = p->n < RERANKED ? p->n : RERANKED;
+	float part[RERANKED];
+	int rc = RAG_OK;
+
+	pool_parts(part, p, n);
+	for (size_t i = 0; i < p->n; i++)
+		p->c[i].score = i < n ? (1 + part[i]) / 2 : 0;
+	if (q->o->skip & SEARCH_SKIP_SECOND || q->r.depth > SECOND_DEPTH)
+		return RAG_OK;
+	rc = second_step(q);
+	pool_falling(p);
+	return rc;
+}
 
 /* Moves the best k to the front, no more of a document than may be. */
 static int choose(size_t *n, struct find *q)
@@ -185,78 +339,56 @@ static int choose(size_t *n, struct find *q)
 	int rc = RAG_OK;
 
 	*n = 0;
-	tally_clear(&q->tally);
+	retrieve_count(&q->r);
 	for (size_t i = 0; !rc && i < q->pool.n && *n < q->o->k; i++) {
 		bool take;
 
-		rc = share(&take, q, q->pool.c[i].chunk);
+		rc = retrieve_share(&take, &q->r, q->pool.c[i].chunk);
 		if (!rc && take)
 			q->pool.c[(*n)++] = q->pool.c[i];
 	}
 	return rc;
 }
 
-/* ---- the whole of it ------------------------------------------------------------------ */
-
-static int rank(struct find *q)
+static int find(struct find *q, struct store *s)
 {
-	int rc = RAG_OK;
+	const struct search_opts *o = q->o;
+	size_t n;
+	int rc = begin(q, s);
 
-	if (q->vector)
-		rc = list(q, near);
-	stage_end(q, SEARCH_NEAR);
-	pool_settle(&q->pool);
-	if (!rc && q->vector)
-		rc = score_near(q);
-	for (size_t i = 0; i < q->pool.n; i++)
-		q->pool.c[i].score = q->pool.c[i].cosine;
-	pool_sort(&q->pool);
-	stage_end(q, SEARCH_FUSE);
+	stage_end(q, SEARCH_FILTER);
+	if (!rc)
+		rc = fuse(q);
+	if (!rc && o->mode == SEARCH_HYBRID)
+		rc = hybrid(q);
+	if (!rc && q->vector && o->diversity > 0)
+		pool_diversify(&q->pool, o->diversity, q->rows, q->r.dim);
+	if (!rc)
+		rc = choose(&n, q);
+	if (!rc)
+		rc = hits_copy(q->hits, q->snap, o, o->explain ? q->w.words : NULL, q->pool.c, n);
+	stage_end(q, SEARCH_COPY);
 	return rc;
-}
-
-static void find_release(struct find *q)
-{
-	store_snap_end(q->snap);
-	ranges_release(&q->allowed);
-	tally_release(&q->tally);
-	pool_release(&q->pool);
-	mem_free(q->vector);
-	mem_free(q->rows);
 }
 
 int search(struct search_hits **out, struct store *s, const struct search_question *sq,
 	   const struct search_opts *o)
 {
-	struct find q = { .o = o, .since = clock_now() };
-	size_t n, most = o->extent == SEARCH_SECTIONS ? SEARCH_SECTIONS_MAX : SEARCH_K_MAX;
+	size_t most = o->extent == SEARCH_SECTIONS ? SEARCH_SECTIONS_MAX : SEARCH_K_MAX;
+	struct find q = { .o = o, .sq = sq, .since = clock_now() };
 	int rc;
 
 	*out = NULL;
 	if (o->k < 1 || o->k > most)
 		return err_set(RAG_EINVAL, "%zu hits wanted, 1 to %zu are possible", o->k, most);
 	q.hits = mem_calloc(1, sizeof(*q.hits));
-	rc = q.hits ? take_vector(&q, sq) : RAG_ENOMEM;
-	if (!rc)
-		rc = store_snap(&q.snap, s);
-	if (!rc && o->filter)
-		rc = filter_ranges(&q.allowed, q.snap, o->filter);
-	if (!rc) {
-		stage_end(&q, SEARCH_FILTER);
-		rc = rank(&q);
-	}
-	if (!rc && q.vector && o->diversity > 0)
-		pool_diversify(&q.pool, SEARCH_DIVERSE, o->diversity, q.rows, q.dim);
-	if (!rc)
-		rc = choose(&n, &q);
-	if (!rc) {
-		rc = hits_copy(q.hits, q.snap, o->filter, o->extent, q.pool.c, n);
-		stage_end(&q, SEARCH_COPY);
-	}
+	if (!q.hits)
+		return RAG_ENOMEM;
+	rc = find(&q, s);
+	find_release(&q);
 	if (rc)
 		search_hits_free(q.hits);
 	else
 		*out = q.hits;
-	find_release(&q);
 	return rc;
 }

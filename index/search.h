@@ -40,9 +40,16 @@ enum search_extent {		/* of a hit */
 	SEARCH_EXTENTS
 };
 
+struct search_text {		/* words that are looked for as well */
+	const char *text;
+	size_t len;
+	float weight;			/* against the question's own, 1 */
+};
 struct search_question {
 	const char *text;		/* for the words, (len); len 0: none */
 	size_t len;
+	const struct search_text *also;	/* (n_also) */
+	size_t n_also;
 	const float *vector;		/* (dim), any length above zero, normalised here; NULL: none */
 	size_t dim;
 };
@@ -55,15 +62,21 @@ struct search_opts {
 	float weight;			/* of the vectors, 0 .. 1; 0: the store's */
 	unsigned skip;			/* enum search_skip */
 	enum search_extent extent;
+	bool explain;			/* hits get their terms */
 	/* 0 .. 1: how much it counts against a hit that it resembles those before it: maximal
-	 * marginal relevance (Carbonell and Goldstein 1998) among the first SEARCH_DIVERSE; 0: nothing. */
+	 * marginal relevance (Carbonell and Goldstein 1998) among the first hundred; 0: nothing. */
 	float diversity;
 };
-#define SEARCH_DIVERSE 100
-#define SEARCH_OPTS_INIT { 10, SEARCH_HYBRID, NULL, 0, 0, 0, SEARCH_CHUNKS, 0 }
+#define SEARCH_OPTS_INIT { 10, SEARCH_HYBRID, NULL, 0, 0, 0, SEARCH_CHUNKS, false, 0 }
 
+struct search_term {
+	char *text;
+	float idf, score;		/* its part of bm25 */
+	uint64_t df;			/* chunks that hold it */
+	uint32_t tf;			/* in this one */
+};
 struct search_hit {
-	uint64_t doc, chunk, content;
+	uint64_t doc, chunk, content;	/* chunk: the best of the hit's */
 	char *uri, *title, *heading;	/* heading: "A > B", "" if none */
 	char *text;			/* the chunk, NUL-terminated */
 	size_t text_len;		/* it may hold NULs */
@@ -73,6 +86,9 @@ struct search_hit {
 	 * how it compares with the others of this answer. */
 	float score;
 	float cosine, bm25, late;	/* NAN: not known */
+	uint32_t at_dense, at_bm25, at_fused;	/* its rank there, from 1; 0: not among the best */
+	struct search_term *term;	/* (n_terms) what its words gave it, if explained */
+	size_t n_terms;
 };
 
 enum search_stage { SEARCH_FILTER, SEARCH_NEAR, SEARCH_WORDS, SEARCH_FUSE, SEARCH_LATE, SEARCH_SECOND,

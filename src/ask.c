@@ -76,69 +76,19 @@ static int remember(struct rag_chat *c, const char *question, const char *answer
 
 /* ---- retrieval ------------------------------------------------------------------ */
 
-static int find_for(struct search_hits **out, struct rag *r, const char *query,
-		    const struct rag_search_opts *o)
+static int find_passages(struct search_hits **out, struct rag *r, const struct rag_chat *chat,
+			 const char *question, const struct rag_search_opts *o)
 {
 	struct rag_search_opts so = *o;
 	double embed;
 
 	if (so.extent == RAG_BEST)
 		so.extent = RAG_MERGED;
-	return rag_find(out, r, &(struct rag_question){ .text = query }, &so, DEFAULT_PASSAGES, &embed);
-}
-
-static bool holds(const struct search_hits *h, size_t n, uint64_t chunk)
-{
-	for (size_t i = 0; i < n; i++)
-		if (h->hit[i].chunk == chunk)
-			return true;
-	return false;
-}
-
-/* Puts the hits of b that a lacks into a's places from `from` on, best first. */
-static void take_over(struct search_hits *a, size_t from, struct search_hits *b)
-{
-	size_t at = from;
-
-	for (size_t i = 0; i < b->n && at < a->n; i++) {
-		struct search_hit t = a->hit[at];
-
-		if (holds(a, from, b->hit[i].chunk))
-			continue;
-		a->hit[at++] = b->hit[i];
-		b->hit[i] = t;		/* freed with b */
-	}
-}
-
-/*
- * A question inside a conversation ("And when did they leave?") seldom names
- * its subject: half of the passages then answer the question as it stands,
- * half the question with the one before it.
- */
-static int find_passages(struct search_hits **out, struct rag *r, const struct rag_chat *chat,
-			 const char *question, const struct rag_search_opts *o)
-{
-	struct search_hits *h, *more;
-	struct buf both = BUF_INIT;
-	int rc;
-
-	rc = find_for(&h, r, question, o);
-	if (rc)
-		return rc;
 	if (chat && chat->n) {
-		rc = buf_addf(&both, "%s %s", chat->turn[chat->n - 1].question, question);
-		if (!rc)
-			rc = find_for(&more, r, buf_str(&both), o);
-		buf_release(&both);
-		if (rc) {
-			search_hits_free(h);
-			return rc;
-		}
-		take_over(h, (h->n + 1) / 2, more);
-		search_hits_free(more);
+		so.asked = chat->turn[chat->n - 1].question;
+		so.answered = chat->turn[chat->n - 1].answer;
 	}
-	*out = h;
-	return RAG_OK;
+	return rag_find(out, r, &(struct rag_question){ .text = question }, &so, DEFAULT_PASSAGES, &embed);
 }
 
 /* ---- the answer as the caller sees it ----------------------------------------------- */

@@ -15,4 +15,19 @@ struct rag_question {
 int rag_find(struct search_hits **out, struct rag *r, const struct rag_question *question,
 	     const struct rag_search_opts *o, size_t default_k, double *seconds_embed);
 
+#define RAG_EXPANSIONS 3
+/* Texts that are looked for beside a question, and how much each counts against it. */
+struct rag_expansion {
+	char *text[RAG_EXPANSIONS];	/* (n) owned */
+	size_t n;
+	float vector, words;
+};
+/*
+ * how: NULL: none.  "hyde": a passage as it might answer, made up by the generator (Gao et
+ * al. 2022, arXiv 2212.10496); "queries": the question put in other words.  RAG_EINVAL:
+ * something else; errors of the generator.
+ */
+int rag_expand(struct rag_expansion *out, struct rag *r, const char *how, const char *question);
+void rag_expansion_release(struct rag_expansion *e);
+
 #endif

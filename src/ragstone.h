@@ -256,8 +256,13 @@ struct rag_search_opts {
 	unsigned skip;		/* enum rag_skip, stages of hybrid to leave out */
 	enum rag_extent extent;
 	double diversity;	/* 0 .. 1: how much it counts against a hit that it resembles those before it */
+	int explain;		/* hits get their terms */
+	const char *asked, *answered;	/* the turn before, for a question that follows on it; NULL: none */
+	const char *expand;	/* "hyde": the generator makes up a passage that might answer, "queries": it
+				 * puts the question in other words; both are looked for as well.  NULL: no */
 };
-#define RAG_SEARCH_OPTS_INIT { sizeof(struct rag_search_opts), 0, NULL, NULL, 0, NULL, 0, 0, 0, RAG_BEST, 0 }
+#define RAG_SEARCH_OPTS_INIT { sizeof(struct rag_search_opts), 0, NULL, NULL, 0, NULL, 0, 0, 0, RAG_BEST, 0, \
+			       0, NULL, NULL, NULL }
 enum rag_skip {
 	RAG_SKIP_LATE = 1,	/* late interaction: the best ones ordered by their tokens' vectors */
 	RAG_SKIP_SECOND = 2,	/* the second step: the tail refilled from the best ones */
@@ -270,15 +275,32 @@ struct rag_hit {
 	uint64_t start, end;			/* bytes of the document's text */
 	uint32_t page;				/* from 1; 0: no pages */
 	uint32_t line;				/* from 1, of start in the document's text */
-	float score;				/* cosine, -1 .. 1 */
+	float score;				/* falls with the rank; dense: cosine, bm25: BM25, fusion: sum of
+						 * z-scores, hybrid: 0 .. 1, compared with this answer's others */
+	float cosine, bm25, late;		/* NAN: not known */
+	uint32_t at_dense, at_bm25, at_fused;	/* rank there, from 1; 0: not among the best */
+	size_t n_terms;				/* if explained */
+	const struct rag_term *term;
+};
+struct rag_term {	/* of the question, as it is looked for */
+	const char *text;
+	double idf, score;	/* its part of bm25 */
+	uint64_t df;		/* chunks that hold it */
+	uint32_t tf;		/* in this one */
+};
+struct rag_stage {
+	const char *name;	/* "filter", "dense", "bm25", ... */
+	double seconds;
 };
 struct rag_hits {
 	size_t n;
 	const struct rag_hit *const *hit;	/* best first */
 	double seconds_embed, seconds_search;
+	size_t n_stages;
+	const struct rag_stage *stage;	/* of seconds_search */
 };
 /* No hit is RAG_OK with n 0.  RAG_EINVAL: an empty query, or a bad filter;
- * RAG_ENOENT: no embedder, or the store has chunks and no vector yet;
+ * RAG_ENOENT: no embedder, or the store has chunks and no vector yet (dense), or no words (bm25);
  * RAG_EMISMATCH: its vectors are another embedder's, or of other dimensions. */
 RAG_API int rag_search(struct rag_hits **out, struct rag *r, const char *query,
 		       const struct rag_search_opts *opts);

@@ -9,7 +9,7 @@
 struct args {
 	struct sampling s;
 	size_t k;
-	const char *in, *filter;
+	const char *in, *filter, *mode, *expand;
 	double min_score;
 	int explain;
 };
@@ -21,6 +21,10 @@ static const struct opt opts[] = {
 	  "only documents with, for instance, 'lang == en && year >= 2020'" },
 	{ 0, "min-score", "S", OPT_REAL, offsetof(struct args, min_score),
 	  "passages below this cosine are not relevant" },
+	{ 0, "mode", "MODE", OPT_STR, offsetof(struct args, mode),
+	  "how passages are found: hybrid (all there is), fusion, dense, bm25" },
+	{ 0, "expand", "HOW", OPT_STR, offsetof(struct args, expand),
+	  "hyde: look for a made-up answer as well; queries: for other wordings" },
 	SAMPLING_OPTS(struct args, s),
 	{ 0, "explain", NULL, OPT_FLAG, offsetof(struct args, explain),
 	  "all passages with their scores, and the time of each stage" },
@@ -133,6 +137,8 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 	so.in = a->in;
 	so.filter = a->filter;
 	so.min_score = a->min_score;
+	so.mode = a->mode;
+	so.expand = a->expand;
 	ao.max_tokens = a->s.max_tokens;
 	ao.temperature = a->s.temperature;
 	ao.top_k = a->s.top_k;

@@ -3,12 +3,13 @@
 
 #include "base/json.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 struct args {
 	size_t k;
-	const char *in, *filter, *mode;
+	const char *in, *filter, *mode, *expand;
 	double min_score, weight, diversity;
 	size_t per_document;
 	int section, merge, explain;
@@ -27,12 +28,14 @@ static const struct opt opts[] = {
 	  "of meaning against words in the fusion, 0 to 1 (the store's, .65)" },
 	{ 0, "per-document", "N", OPT_SIZE, offsetof(struct args, per_document),
 	  "at most N hits of one document" },
+	{ 0, "expand", "HOW", OPT_STR, offsetof(struct args, expand),
+	  "hyde: look for a made-up answer as well; queries: for other wordings" },
 	{ 0, "diversity", "D", OPT_REAL, offsetof(struct args, diversity),
 	  "0 to 1: how much a hit loses by resembling those before it (0)" },
 	{ 0, "merge", NULL, OPT_FLAG, offsetof(struct args, merge), "neighbouring hits as one" },
 	{ 0, "section", NULL, OPT_FLAG, offsetof(struct args, section), "the whole section around each hit" },
 	{ 0, "explain", NULL, OPT_FLAG, offsetof(struct args, explain),
-	  "the time of each stage, on stderr" },
+	  "why each hit is where it is, and the time of each stage, on stderr" },
 };
 
 static void print_json(const struct rag_hit *h, size_t rank)
@@ -80,6 +83,38 @@ static void print_text(const struct cli *c, const struct rag_hit *h, size_t rank
 	putchar('\n');
 }
 
+static void explain_score(const char *name, float score, uint32_t at)
+{
+	if (isnan(score))
+		return;
+	fprintf(stderr, "   %s %.3f", name, (double)score);
+	if (at)
+		fprintf(stderr, " (rank %u)", at);
+}
+
+static void explain_hit(const struct rag_hit *h)
+{
+	explain_score("dense", h->cosine, h->at_dense);
+	explain_score("bm25", h->bm25, h->at_bm25);
+	explain_score("late", h->late, 0);
+	if (h->at_fused)
+		fprintf(stderr, "   fused rank %u", h->at_fused);
+	fputc('\n', stderr);
+	for (size_t i = 0; i < h->n_terms; i++)
+		if (h->term[i].tf)
+			fprintf(stderr, "      %-20s %7.3f = idf %.3f, %u times here, in %llu chunks\n",
+				h->term[i].text, h->term[i].score, h->term[i].idf, h->term[i].tf,
+				(unsigned long long)h->term[i].df);
+}
+
+static void explain_stages(const struct rag_hits *h)
+{
+	fprintf(stderr, "embed %.2f ms", h->seconds_embed * 1e3);
+	for (size_t i = 0; i < h->n_stages; i++)
+		fprintf(stderr, ", %s %.2f ms", h->stage[i].name, h->stage[i].seconds * 1e3);
+	fprintf(stderr, ", %zu hits\n", h->n);
+}
+
 static int run(struct cli *c, const void *v, int argc, char **argv)
 {
 	const struct args *a = v;
@@ -99,9 +134,11 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 	so.filter = a->filter;
 	so.min_score = a->min_score;
 	so.mode = a->mode;
+	so.expand = a->expand;
 	so.per_document = a->per_document;
 	so.weight = a->weight;
 	so.diversity = a->diversity;
+	so.explain = a->explain;
 	so.extent = a->section ? RAG_SECTIONS : a->merge ? RAG_MERGED : RAG_CHUNKS;
 	rc = rag_search(&hits, r, argv[0], &so);
 	if (rc) {
@@ -112,10 +149,11 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 				print_json(hits->hit[i], i + 1);
 			else
 				print_text(c, hits->hit[i], i + 1);
+			if (a->explain)
+				explain_hit(hits->hit[i]);
 		}
 		if (a->explain)
-			fprintf(stderr, "embed %.1f ms, search %.1f ms, %zu hits\n",
-				hits->seconds_embed * 1e3, hits->seconds_search * 1e3, hits->n);
+			explain_stages(hits);
 		if (!hits->n && !c->quiet && !c->json)
 			fprintf(stderr, "nothing found\n");
 		code = hits->n ? CLI_OK : CLI_NOTHING;

@@ -362,7 +362,7 @@ static void test_real(void)
 	is_int(add(r, "note:1", normans), RAG_OK, "a document");
 	is_int(add(r, "note:2", elephants), RAG_OK, "another");
 	is_int(rag_search(&h, r, question, NULL), RAG_OK, "a search");
-	ok(h->n == 2 && !strcmp(h->hit[0]->uri, "note:1") && h->hit[0]->score > 0.5f && h->hit[1]->score < 0.3f,
+	ok(h->n == 2 && !strcmp(h->hit[0]->uri, "note:1") && h->hit[0]->cosine > 0.5f && h->hit[1]->cosine < 0.3f,
 	   "finds the one");
 	rag_hits_free(h);
 	snprintf(path, sizeof(path), "%s/%s/model.gguf", cache, o.generator);

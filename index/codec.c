@@ -19,24 +19,6 @@ void codec_put64(uint8_t *p, uint64_t v)
 		p[i] = (uint8_t)(v >> 8 * i);
 }
 
-uint32_t codec_get32(const uint8_t *p)
-{
-	uint32_t v = 0;
-
-	for (int i = 0; i < 4; i++)
-		v |= (uint32_t)p[i] << 8 * i;
-	return v;
-}
-
-uint64_t codec_get64(const uint8_t *p)
-{
-	uint64_t v = 0;
-
-	for (int i = 0; i < 8; i++)
-		v |= (uint64_t)p[i] << 8 * i;
-	return v;
-}
-
 void codec_key32(uint8_t *p, uint32_t v)
 {
 	for (int i = 0; i < 4; i++)

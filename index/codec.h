@@ -18,8 +18,14 @@
 
 void codec_put32(uint8_t *p, uint32_t v);	/* little-endian */
 void codec_put64(uint8_t *p, uint64_t v);
-uint32_t codec_get32(const uint8_t *p);
-uint64_t codec_get64(const uint8_t *p);
+static inline uint32_t codec_get32(const uint8_t *p)	/* compilers make one load of it */
+{
+	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+static inline uint64_t codec_get64(const uint8_t *p)
+{
+	return (uint64_t)codec_get32(p) | (uint64_t)codec_get32(p + 4) << 32;
+}
 void codec_key32(uint8_t *p, uint32_t v);	/* big-endian */
 void codec_key64(uint8_t *p, uint64_t v);
 uint32_t codec_unkey32(const uint8_t *p);

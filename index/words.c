@@ -1,48 +1,32 @@
 #include "config.h"
 #include "index/words.h"
 
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "index/codec.h"
 #include "index/words_query.h"
 
-#define TABLE_LEN 512u		/* chunks of fewer words have tf 1 and 2 divided beforehand */
-
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "lengths are read in place");
-
-/* tf / (tf + k1 (1 - b + b len / mean)) */
+/* tf / (tf + k1 (1 - b + b len / mean)) is tf / (tf + c0 + c1 len) */
 struct saturation {
-	float c0, c1;			/* of the length: c0 + c1 len */
-	float one[TABLE_LEN], two[TABLE_LEN];
+	float c0, c1;
 };
 
-static float saturate(const struct saturation *s, uint32_t tf, uint32_t len)
-{
-	return (float)tf / ((float)tf + (s->c0 + s->c1 * (float)len));
-}
-
-static void saturation_init(struct saturation *s, const struct words_query *q)
+static struct saturation saturation_of(const struct words_query *q)
 {
 	double mean = q->n && q->words ? (double)q->words / (double)q->n : 1;
 
-	s->c0 = q->set.k1 * (1 - q->set.b);
-	s->c1 = (float)((double)q->set.k1 * q->set.b / mean);
-	for (uint32_t i = 0; i < TABLE_LEN; i++) {
-		s->one[i] = saturate(s, 1, i);
-		s->two[i] = saturate(s, 2, i);
-	}
+	return (struct saturation){ q->set.k1 * (1 - q->set.b), (float)((double)q->set.k1 * q->set.b / mean) };
 }
 
-static float part(const struct saturation *s, float weight, uint32_t tf, const uint8_t *lens, uint32_t row)
+static inline float part(const struct saturation *s, float weight, uint32_t tf, const uint8_t *lens, uint32_t row)
 {
-	uint32_t len;
+	float len = (float)(int32_t)codec_get32(lens + 4 * (size_t)row), f = (float)(int32_t)tf;
 
-	memcpy(&len, lens + 4 * (size_t)row, sizeof(len));
-	if (tf <= 2 && len < TABLE_LEN)
-		return weight * (tf == 1 ? s->one[len] : s->two[len]);
-	return weight * saturate(s, tf, len);
+	return weight * (f / (f + (s->c0 + s->c1 * len)));
 }
 
 static int malformed(void)
@@ -56,17 +40,23 @@ static float weight_of(const struct words_query *q, const struct words_entry *e)
 	return e->kind == WORDS_STOP && q->n_awake ? 0 : e->weight * e->idf;
 }
 
-/* wlist_next() inside out: most of a query's time goes by here. */
+/* wlist_next() inside out, for steps and numbers of one byte: most of a query's time goes by here. */
 static int score_list(float *acc, const struct wblock *b, struct wlist *l, const struct saturation *s,
 		      float weight)
 {
-	const uint8_t *p = l->p, *end = l->end;
-	uint32_t row = UINT32_MAX, n = b->n;
+	const uint8_t *p = l->p, *end = l->end, *lens = b->lens;
+	uint32_t row = UINT32_MAX, n = b->n;	/* the first step begins before row 0 */
 
 	while (p < end) {
-		uint32_t v = *p;
+		uint32_t tf;
 
-		if (v & 128 || !(v & 1)) {	/* a long step, or more than once */
+		if (end - p > 1 && p[0] < 128 && p[1] < 128 && p[1]) {
+			row += p[0] + 1u;
+			tf = p[1];
+			p += 2;
+			if (row >= n)
+				return malformed();
+		} else {
 			l->p = p;
 			l->row = row;
 			l->begun = row != UINT32_MAX;
@@ -74,14 +64,9 @@ static int score_list(float *acc, const struct wblock *b, struct wlist *l, const
 				return malformed();
 			p = l->p;
 			row = l->row;
-			acc[row] += part(s, weight, l->tf, b->lens, row);
-			continue;
+			tf = l->tf;
 		}
-		p++;
-		row += (v >> 1) + 1;
-		if (row >= n)
-			return malformed();
-		acc[row] += part(s, weight, 1, b->lens, row);
+		acc[row] += part(s, weight, tf, lens, row);
 	}
 	return RAG_OK;
 }
@@ -150,15 +135,28 @@ static void keep(struct best *h, struct words_hit x)
 	a[i] = x;
 }
 
+static inline bool eight_reach(const float *acc, float least)
+{
+	int any = 0;
+
+	for (int i = 0; i < 8; i++)
+		any |= acc[i] >= least;
+	return any;
+}
+
 static void keep_rows(struct best *h, const float *acc, const struct wblock *b, uint32_t from, uint32_t to)
 {
-	float least = h->n == h->k ? h->hit[0].score : 0;
+	float least = h->n == h->k ? h->hit[0].score : FLT_MIN;
 
 	for (uint32_t i = from; i < to; i++) {
-		if (acc[i] <= 0 || acc[i] < least)
+		if (to - i >= 8 && !eight_reach(acc + i, least)) {	/* nearly always */
+			i += 7;
+			continue;
+		}
+		if (acc[i] < least)
 			continue;
 		keep(h, (struct words_hit){ wblock_id(b, i), acc[i] });
-		least = h->n == h->k ? h->hit[0].score : 0;
+		least = h->n == h->k ? h->hit[0].score : FLT_MIN;
 	}
 }
 
@@ -212,14 +210,13 @@ static int best_first(const void *a, const void *b)
 int words_search(struct words_hit *out, size_t *n, struct words_query *q, size_t k, const struct ranges *allowed)
 {
 	struct best h = { out, 0, k };
-	struct saturation s;
+	struct saturation s = saturation_of(q);
 	bool any;
 	int rc = RAG_OK;
 
 	*n = 0;
 	if (!k || !q->n_terms)
 		return RAG_OK;
-	saturation_init(&s, q);
 	for (size_t i = 0; !rc && i < q->n_blocks; i++) {
 		if (allowed && !touches(allowed, &q->block[i].b))
 			continue;
@@ -251,14 +248,13 @@ static uint32_t living_row(const struct words_block *wb, uint64_t chunk)
 
 int words_scores(float *out, struct words_query *q, const uint64_t *chunks, size_t n)
 {
-	struct saturation s;
+	struct saturation s = saturation_of(q);
 	int rc = RAG_OK;
 
 	for (size_t i = 0; i < n; i++)
 		out[i] = 0;
 	if (!n || !q->n_terms)
 		return RAG_OK;
-	saturation_init(&s, q);
 	for (size_t i = 0; !rc && i < q->n_blocks; i++) {
 		const struct words_block *wb = &q->block[i];
 		uint64_t first = wblock_id(&wb->b, 0), last = wblock_id(&wb->b, wb->b.n - 1);
@@ -304,14 +300,13 @@ static int tf_in(uint32_t *tf, const struct words_entry *e, size_t block, const 
 int words_terms(struct words_term **out, size_t *n, struct words_query *q, uint64_t chunk)
 {
 	struct words_term *t = mem_calloc(q->n_terms + 1, sizeof(*t));
-	struct saturation s;
+	struct saturation s = saturation_of(q);
 	size_t block;
 	uint32_t row = 0;
 	int rc = RAG_OK;
 
 	if (!t)
 		return RAG_ENOMEM;
-	saturation_init(&s, q);
 	for (block = 0; block < q->n_blocks; block++) {
 		row = living_row(&q->block[block], chunk);
 		if (row < q->block[block].b.n)

@@ -193,16 +193,12 @@ static bool get_number(uint32_t *out, const uint8_t **p, const uint8_t *end)
 
 bool wlist_next(struct wlist *l)
 {
-	uint32_t v, step;
+	uint32_t step;
 
 	if (l->p == l->end)
 		return false;
 	l->bad = true;
-	if (!get_number(&v, &l->p, l->end))
-		return false;
-	step = v >> 1;
-	l->tf = 1;
-	if (!(v & 1) && (!get_number(&l->tf, &l->p, l->end) || l->tf < 2))
+	if (!get_number(&step, &l->p, l->end) || !get_number(&l->tf, &l->p, l->end) || !l->tf)
 		return false;
 	if (l->begun ? step >= l->n - l->row - 1 : step >= l->n)
 		return false;
@@ -280,11 +276,10 @@ int wblock_posting(struct wblock_writer *w, uint32_t row, const uint32_t *places
 {
 	uint32_t step = w->df ? row - w->row - 1 : row, last = 0;
 	uint8_t p[10];
-	size_t n = put_number(p, step << 1 | (tf == 1));
+	size_t n = put_number(p, step);
 	int rc;
 
-	if (tf > 1)
-		n += put_number(p + n, tf);
+	n += put_number(p + n, tf);
 	rc = buf_add(&w->post, p, n);
 	for (uint32_t i = 0; !rc && i < tf; i++) {
 		rc = buf_add(&w->pos, p, put_number(p, places[i] - last));

@@ -5,8 +5,8 @@
  * it lies, in a mapped page.  An entry of the dictionary carries the first
  * eight bytes of its term as a number, so that a binary search mostly compares
  * numbers that lie beside each other.  A posting is the step to the next chunk
- * and how often the term is in it, mostly one byte; the places of the
- * occurrences lie apart, for phrases alone.  The layout is in index/README.md.
+ * and how often the term is in it, mostly a byte each, so that reading them has
+ * no branch to guess wrong; the places lie apart, for phrases alone.  The layout is in index/README.md.
  *
  * Bytes are not trusted beyond their checksum: no malformed block makes a
  * reader leave it.  Readers share a block; a writer is for one thread at a time.

@@ -2,6 +2,7 @@
 
 libcore_la_SOURCES += \
 	src/ask.c src/documents.c src/expand.c src/ingest.c src/ragstone.c src/rag_impl.h src/rag_search.h src/search.c \
+	src/eval/answers.c src/eval/answers.h src/eval/squad.c src/eval/squad.h \
 	src/eval/collection.c src/eval/collection.h \
 	src/eval/cut.c src/eval/cut.h \
 	src/eval/judged.c src/eval/judged.h \
@@ -28,7 +29,7 @@ libragstone_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -export-symbols-regex
 bin_PROGRAMS += ragstone
 ragstone_SOURCES = \
 	src/cli/cli.h src/cli/cmd_ask.c src/cli/cmd_bench.c src/cli/cmd_chat.c src/cli/cmd_embed.c \
-	src/cli/cmd_eval.c src/cli/cmd_eval.h src/cli/cmd_eval_retrieval.c src/cli/cmd_forget.c src/cli/cmd_generate.c src/cli/cmd_ingest.c \
+	src/cli/cmd_eval.c src/cli/cmd_eval.h src/cli/cmd_eval_answers.c src/cli/cmd_eval_retrieval.c src/cli/cmd_forget.c src/cli/cmd_generate.c src/cli/cmd_ingest.c \
 	src/cli/cmd_init.c src/cli/cmd_list.c src/cli/cmd_model.c src/cli/cmd_perplexity.c \
 	src/cli/cmd_search.c src/cli/cmd_show.c src/cli/cmd_status.c src/cli/cmd_tokens.c \
 	src/cli/cmd_verify.c src/cli/line.c src/cli/line.h src/cli/main.c src/cli/opts.c \

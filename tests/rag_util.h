@@ -52,6 +52,7 @@ static void put(const char *name, const char *text)
 	}
 }
 
+__attribute__((unused))
 static struct rag_opts opts(const char *store)
 {
 	struct rag_opts o = RAG_OPTS_INIT;
@@ -64,6 +65,7 @@ static struct rag_opts opts(const char *store)
 	return o;
 }
 
+__attribute__((unused))
 static struct rag *open_store(const char *store, const char *embedder)
 {
 	struct rag_opts o = opts(store);

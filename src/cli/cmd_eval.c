@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/file.h"
+#include "base/json.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,6 +21,8 @@ static const struct opt opts[] = {
 	  "windows, sentences or document (windows; bm25: document)" },
 	{ 0, "tune", NULL, OPT_FLAG, offsetof(struct eval_args, tune),
 	  "find the weight of the vectors that suits the questions" },
+	{ 0, "set", NULL, OPT_FLAG, offsetof(struct eval_args, keep),
+	  "keep the weight that --tune finds in the store, if it helps" },
 	{ 0, "html", "FILE", OPT_STR, offsetof(struct eval_args, html), "write a page with plots" },
 	{ 0, "run", "FILE", OPT_STR, offsetof(struct eval_args, ranking),
 	  "write the rankings in TREC's form" },
@@ -27,6 +30,15 @@ static const struct opt opts[] = {
 	  "the model that embeds (all-minilm-l6-v2)" },
 	{ 0, "precision", "NAME", OPT_STR, offsetof(struct eval_args, precision),
 	  "how it computes: int8 or f32 (int8)" },
+	{ 0, "generator", "MODEL", OPT_STR, offsetof(struct eval_args, generator),
+	  "answers: the model that answers ($RAGSTONE_MODEL)" },
+	{ 'n', "questions", "N", OPT_SIZE, offsetof(struct eval_args, most),
+	  "answers: so many questions, by a hash of their ids (all)" },
+	{ 0, "gold", NULL, OPT_FLAG, offsetof(struct eval_args, gold),
+	  "answers: from the relevant documents alone" },
+	{ 'k', NULL, "N", OPT_INT, offsetof(struct eval_args, k), "answers: passages (5)" },
+	{ 0, "max-tokens", "N", OPT_INT, offsetof(struct eval_args, max_tokens),
+	  "answers: tokens of one at most (256)" },
 };
 
 int eval_progress(void *cli, const struct rag_progress *p)
@@ -64,6 +76,30 @@ struct stores_opts eval_stores(struct cli *c, const struct eval_args *a, bool co
 	};
 }
 
+void eval_add_number(struct buf *b, const char *key, double v)
+{
+	json_add_key(b, key);
+	buf_addf(b, "%.6f", v);
+}
+
+void eval_add_name(struct buf *b, const char *key, const char *name)
+{
+	json_add_key(b, key);
+	json_add_str(b, name, strlen(name));
+}
+
+int eval_put_line(struct buf *b)
+{
+	int rc = buf_adds(b, "}\n");
+
+	cli_bar_clear();
+	if (!rc)
+		fputs(buf_str(b), stdout);
+	fflush(stdout);
+	buf_release(b);
+	return rc;
+}
+
 int eval_create(FILE **out, const char *path)
 {
 	*out = path ? fopen(path, "we") : NULL;
@@ -77,14 +113,16 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 	cli_note_interrupt();
 	if (!strcmp(argv[0], "retrieval"))
 		return eval_retrieval(c, a, argc - 1, argv + 1);
-	return cli_usage("usage: ragstone eval retrieval DIR...");
+	if (!strcmp(argv[0], "answers"))
+		return eval_answers(c, a, argc - 1, argv + 1);
+	return cli_usage("usage: ragstone eval retrieval|answers DIR...");
 }
 
 const struct command cmd_eval = {
-	"eval", "retrieval DIR...", "measure search on judged sets",
+	"eval", "retrieval|answers DIR...", "measure search and answers on judged sets",
 	"DIR holds corpus.jsonl, queries.jsonl and qrels.tsv.  The documents are put into a store\n"
-	"and searched; with -s the stores are kept in that folder for the next run.  Without\n"
-	"corpus.jsonl the questions are about the documents of -s STORE, which qrels.tsv names by\n"
-	"id, URI or path.",
+	"and searched; with -s the stores are kept in that folder for the next run, and so are\n"
+	"answers: a run that was interrupted goes on.  Without corpus.jsonl the questions are about\n"
+	"the documents of -s STORE, which qrels.tsv names by id, URI or path.",
 	opts, N_OPTS(opts), sizeof(struct eval_args), 2, -1, run,
 };

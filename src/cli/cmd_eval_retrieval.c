@@ -26,13 +26,7 @@ struct state {
 
 /* ---- one object a line ------------------------------------------------------------ */
 
-static void add_number(struct buf *b, const char *key, double v)
-{
-	json_add_key(b, key);
-	buf_addf(b, "%.6f", v);
-}
-
-/* "NAME": {"ndcg@10": [low, high], ...} */
+/* "interval": {"ndcg@10": [low, high], ...} */
 static void add_intervals(struct buf *b, const struct stats *stats)
 {
 	json_add_key(b, "interval");
@@ -44,42 +38,24 @@ static void add_intervals(struct buf *b, const struct stats *stats)
 	buf_addc(b, '}');
 }
 
-static void add_name(struct buf *b, const char *key, const char *name)
-{
-	json_add_key(b, key);
-	json_add_str(b, name, strlen(name));
-}
-
-static int put_line(struct buf *b)
-{
-	int rc = buf_adds(b, "}\n");
-
-	cli_bar_clear();
-	if (!rc)
-		fputs(buf_str(b), stdout);
-	fflush(stdout);
-	buf_release(b);
-	return rc;
-}
-
 static int json_run(const struct state *s, const struct retrieval_set *set, size_t variant, size_t docs)
 {
 	const struct retrieval_run *run = &set->run[variant];
 	struct buf b = BUF_INIT;
 
 	buf_addc(&b, '{');
-	add_name(&b, "set", set->name);
-	add_name(&b, "mode", s->v.v[variant].name);
+	eval_add_name(&b, "set", set->name);
+	eval_add_name(&b, "mode", s->v.v[variant].name);
 	json_add_key(&b, "documents");
 	buf_addf(&b, "%zu", docs);
 	json_add_key(&b, "queries");
 	buf_addf(&b, "%zu", set->n);
 	for (size_t m = 0; m < N_METRICS; m++)
-		add_number(&b, metric_names[m], run->stats[m].mean);
+		eval_add_number(&b, metric_names[m], run->stats[m].mean);
 	add_intervals(&b, run->stats);
 	json_add_key(&b, "ms_p50");
 	buf_addf(&b, "%.3f", run->ms_p50);
-	return put_line(&b);
+	return eval_put_line(&b);
 }
 
 /* set NULL: the mean over all. */
@@ -90,23 +66,23 @@ static int json_difference(const struct state *s, const char *set, size_t varian
 
 	buf_addc(&b, '{');
 	if (set)
-		add_name(&b, "set", set);
+		eval_add_name(&b, "set", set);
 	else
 		buf_addf(&b, "\"sets\": %zu", s->n);
-	add_name(&b, "mode", s->v.v[variant].name);
-	add_name(&b, "vs", s->v.v[s->n_modes].name);
+	eval_add_name(&b, "mode", s->v.v[variant].name);
+	eval_add_name(&b, "vs", s->v.v[s->n_modes].name);
 	json_add_key(&b, "difference");
 	buf_addc(&b, '{');
 	for (size_t m = 0; m < N_METRICS; m++)
-		add_number(&b, metric_names[m], stats[m].mean);
+		eval_add_number(&b, metric_names[m], stats[m].mean);
 	buf_addc(&b, '}');
 	add_intervals(&b, stats);
 	json_add_key(&b, "better");
 	buf_addc(&b, '{');
 	for (size_t m = 0; m < N_METRICS; m++)
-		add_number(&b, metric_names[m], stats[m].above);
+		eval_add_number(&b, metric_names[m], stats[m].above);
 	buf_addc(&b, '}');
-	return put_line(&b);
+	return eval_put_line(&b);
 }
 
 static int json_tune(const struct state *s, const char *set, const struct tune *t)
@@ -114,12 +90,12 @@ static int json_tune(const struct state *s, const char *set, const struct tune *
 	struct buf b = BUF_INIT;
 
 	buf_addc(&b, '{');
-	add_name(&b, "set", set);
-	add_name(&b, "mode", s->v.v[0].name);
+	eval_add_name(&b, "set", set);
+	eval_add_name(&b, "mode", s->v.v[0].name);
 	json_add_key(&b, "weight");
 	buf_addf(&b, "%.2f", t->best);
-	add_number(&b, "ndcg@10", t->now);
-	add_number(&b, "gain", t->gain.mean);
+	eval_add_number(&b, "ndcg@10", t->now);
+	eval_add_number(&b, "gain", t->gain.mean);
 	json_add_key(&b, "interval");
 	buf_addf(&b, "[%.6f, %.6f]", t->gain.low, t->gain.high);
 	json_add_key(&b, "helps");
@@ -130,10 +106,10 @@ static int json_tune(const struct state *s, const char *set, const struct tune *
 		char name[8];
 
 		snprintf(name, sizeof(name), "%.2f", t->weight[i]);
-		add_number(&b, name, t->ndcg[i]);
+		eval_add_number(&b, name, t->ndcg[i]);
 	}
 	buf_addc(&b, '}');
-	return put_line(&b);
+	return eval_put_line(&b);
 }
 
 /* ---- a table ------------------------------------------------------------------------- */
@@ -279,6 +255,8 @@ static int choose_variants(struct state *s)
 
 	if (!rc && a->chunks && !s->corpus)
 		rc = err_set(RAG_EINVAL, "a store's own documents are cut already: --chunks is for sets with theirs");
+	if (!rc && a->keep && (!a->tune || !s->c->store))
+		rc = err_set(RAG_EINVAL, "--set keeps what --tune finds in a store: both, and -s, are needed");
 	if (!rc && a->tune && (a->stages || a->vs || a->modes.n > 1))
 		rc = err_set(RAG_EINVAL, "--tune goes with one --mode, and neither --stages nor --vs");
 	for (size_t i = 0; !rc && i < a->modes.n; i++)
@@ -298,11 +276,15 @@ static int tune_set(struct state *s, const struct retrieval_set *set, struct col
 	struct tune t;
 	int rc = tune_weight(&t, set, &s->v.v[0], c, eval_progress, s->c);
 
+	if (!rc && s->a->keep && t.helps)
+		rc = rag_set_weight(collection_rag(c), t.best);
 	if (rc)
 		return rc;
 	if (s->c->json)
 		return json_tune(s, set->name, &t);
 	tune_report(&t, set->name);
+	if (s->a->keep)
+		printf(t.helps ? "the store keeps weight %.2f\n" : "the store keeps the weight it has\n", t.best);
 	return RAG_OK;
 }
 

@@ -448,6 +448,14 @@ const char *collection_uri(const struct collection *c, size_t judged_doc)
 	return c->of[judged_doc] == SIZE_MAX ? NULL : c->docs[c->of[judged_doc]].uri;
 }
 
+long collection_judged(const struct collection *c, const char *uri)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (!strcmp(c->docs[i].uri, uri))
+			return c->docs[i].judged;
+	return -1;
+}
+
 /* ---- a ranking -------------------------------------------------------------------------- */
 
 /* Moves the last one up among those of its score. */

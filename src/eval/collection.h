@@ -48,6 +48,7 @@ size_t collection_n_docs(const struct collection *c);
 size_t collection_n_empty(const struct collection *c);	/* without any text: they are in no store */
 /* The URI under which the store has a document of the set; NULL: it has not. */
 const char *collection_uri(const struct collection *c, size_t judged_doc);
+long collection_judged(const struct collection *c, const char *uri);	/* the other way; -1: none */
 
 struct ranked {
 	const char *id;		/* lives as long as the collection */

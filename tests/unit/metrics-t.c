@@ -2,6 +2,7 @@
 #include "tests/tap.h"
 
 #include "src/eval/metrics.h"
+#include "src/eval/squad.h"
 #include "src/eval/stats.h"
 
 #include <math.h>
@@ -102,6 +103,60 @@ static void test_golden(void)
 	ok(lines == 60 && good == lines, "%zu of %zu rankings as ir-measures has them", good, lines);
 }
 
+/* "t", a prediction, gold answers apart by '|', exact match and F1. */
+static bool answer_line(char *line)
+{
+	char *field[4], *gold[8];
+	double exact, f1;
+	struct squad s;
+	size_t n = 0;
+
+	for (size_t i = 0; i < 4; i++)
+		field[i] = strsep(&line, "\t");
+	while (field[2] && n < 8)
+		gold[n++] = strsep(&field[2], "|");
+	if (!field[3] || sscanf(field[3], "%lf %lf", &exact, &f1) != 2 ||
+	    squad_score(&s, field[1], (const char *const *)gold, n))
+		return false;
+	if (s.exact != exact || !(fabs(s.f1 - f1) < 1e-6))
+		printf("# '%s': %g %g\n", field[1], s.exact, s.f1);
+	return s.exact == exact && fabs(s.f1 - f1) < 1e-6;
+}
+
+static void test_squad(void)
+{
+	static const struct { const char *answer, *wanted; bool holds; } all[] = {
+		{ "It was in October 1973.", "1973", true }, { "In 19734", "1973", false },
+		{ "the Duke of Normandy", "The Duke", true }, { "Dukes", "duke", false },
+		{ "anything", "a", false }, { "one two three", "one three", false }, { "x\xff y", "y", true },
+	};
+	const char *src = getenv("srcdir");
+	char path[512], line[4096];
+	size_t lines = 0, good = 0;
+	struct squad s;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/tests/golden/measures.txt", src ? src : ".");
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (*line != 't')
+			continue;
+		lines++;
+		good += answer_line(line);
+	}
+	if (f)
+		fclose(f);
+	ok(lines == 12 && good == lines, "%zu of %zu answers as SQuAD's script has them", good, lines);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		int rc = squad_score(&s, all[i].answer, &all[i].wanted, 1);
+
+		ok(!rc && s.contains == all[i].holds, "'%s' %s '%s'", all[i].answer,
+		   all[i].holds ? "holds" : "does not hold", all[i].wanted);
+	}
+	is_int(squad_score(&s, "words", NULL, 0), RAG_OK, "no wanted answer");
+	ok(!s.exact && s.f1 == 0 && !s.contains, "is worth nothing");
+}
+
 static void test_stats(void)
 {
 	double v[400], few[3] = { 3, 1, 2 };
@@ -142,6 +197,7 @@ int main(void)
 	test_ndcg();
 	test_others();
 	test_golden();
+	test_squad();
 	test_stats();
 	return tap_done();
 }

@@ -27,7 +27,7 @@ struct words_query;
  * one.  Stop words count only where the question has nothing else.  RAG_ENOENT:
  * no words in the store yet (store_words()). */
 int words_query_new(struct words_query **out, struct store_snap *v, const char *text, size_t n);
-/* Adds the words of a text, each occurrence with this weight (a question's: 1). */
+/* Adds the words of a text, each of them once, with this weight (an occurrence in the question: 1). */
 int words_query_add(struct words_query *q, const char *text, size_t n, float weight);
 void words_query_free(struct words_query *q);	/* NULL is allowed */
 

@@ -375,7 +375,9 @@ static int add_term(struct words_query *q, const struct words_entry *like, const
 	for (uint32_t i = *head; i; i = q->term[i - 1].next) {
 		have = &q->term[i - 1];
 		if (same(have, like)) {
-			have->weight += q->add;
+			if (!q->round || have->round != q->round)
+				have->weight += q->add;
+			have->round = q->round;
 			return RAG_OK;
 		}
 	}
@@ -383,6 +385,7 @@ static int add_term(struct words_query *q, const struct words_entry *like, const
 	e.text = mem_strndup(text, text_len);
 	e.part = like->n_parts ? mem_dup(like->part, like->n_parts * sizeof(*like->part)) : NULL;
 	e.weight = q->add;
+	e.round = q->round;
 	if (!e.key || !e.text || (like->n_parts && !e.part))
 		rc = RAG_ENOMEM;
 	if (!rc)
@@ -557,6 +560,7 @@ int words_query_add(struct words_query *q, const char *text, size_t n, float wei
 	uint32_t at = 0;
 
 	q->add = weight;
+	q->round++;
 	return analyze_text(q->a, text, n, &at, one_term, q);
 }
 

@@ -48,6 +48,7 @@ struct words_entry {
 	float idf;
 	struct words_list *list;	/* owned, (n_blocks) */
 	uint32_t next;		/* of the same bucket, number + 1 */
+	uint32_t round;		/* the text that added to it last */
 };
 
 struct words_query {
@@ -66,6 +67,7 @@ struct words_query {
 	float *acc;			/* owned, (longest) */
 	/* of the call */
 	float add;
+	uint32_t round;			/* of the texts that were added; 0: the question */
 	struct words_entry phrase;
 	uint32_t phrase_from;
 	struct buf bytes;

@@ -7,6 +7,8 @@ libcore_la_SOURCES += \
 	src/eval/cut.c src/eval/cut.h \
 	src/eval/judged.c src/eval/judged.h \
 	src/eval/metrics.c src/eval/metrics.h \
+	src/eval/page.c src/eval/page.h \
+	src/eval/report.c src/eval/report.h \
 	src/eval/retrieval.c src/eval/retrieval.h \
 	src/eval/stats.c src/eval/stats.h \
 	src/eval/stores.c src/eval/stores.h \

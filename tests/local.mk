@@ -37,7 +37,7 @@ EXTRA_DIST += tests/golden/logits.py tests/golden/logits.txt
 EXTRA_DIST += tests/golden/embeddings.py tests/golden/embeddings.jsonl
 
 shell_tests = tests/lint/lint.sh tests/lint/corpora.sh \
-	tests/cli/usage-t.sh tests/cli/complete-t.sh tests/cli/session-t.sh tests/cli/bad-t.sh tests/cli/man-t.sh tests/cli/install-t.sh
+	tests/cli/usage-t.sh tests/cli/complete-t.sh tests/cli/session-t.sh tests/cli/bad-t.sh tests/cli/eval-t.sh tests/cli/man-t.sh tests/cli/install-t.sh
 TESTS += $(shell_tests)
 EXTRA_DIST += $(shell_tests) tests/tap.sh tests/coverage.awk
 # Entries of libFuzzer.  In `make check` a plain main replays their corpora; `make check-fuzz`

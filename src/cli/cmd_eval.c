@@ -106,6 +106,15 @@ int eval_create(FILE **out, const char *path)
 	return path && !*out ? cli_usage("cannot write '%s': %s", path, strerror(errno)) : 0;
 }
 
+int eval_close(FILE *f, const char *path, int code)
+{
+	bool bad = f && ferror(f);
+
+	if (f && fclose(f))
+		bad = true;
+	return bad && !code ? cli_usage("cannot write '%s'", path) : code;
+}
+
 static int run(struct cli *c, const void *v, int argc, char **argv)
 {
 	const struct eval_args *a = v;

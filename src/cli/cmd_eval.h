@@ -31,5 +31,6 @@ void eval_add_name(struct buf *b, const char *key, const char *name);
 int eval_put_line(struct buf *b);	/* closes the object and prints it; b is released */
 /* A file of text to write; NULL path: NULL.  An exit code. */
 int eval_create(FILE **out, const char *path);
+int eval_close(FILE *f, const char *path, int code);	/* code, or that it could not be written */
 
 #endif

@@ -7,7 +7,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "src/eval/answers.h"
+#include "src/eval/report.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +19,8 @@ struct state {
 	struct variants v;		/* one */
 	struct stores *stores;
 	size_t failed;			/* questions */
+	FILE *html;			/* NULL: not wanted */
+	struct page page;
 };
 
 /* Whatever an answer depends on, in words: the log's name and first line. */
@@ -58,9 +60,12 @@ static int log_path(struct buf *out, struct rag *r, const char *asked)
 
 static void table_head(void)
 {
+	static const char *const heads[N_FIGURES] = { "exact", "F1", "contains", "supported", "found", "abst. P",
+						      "abst. R" };
+
 	printf("%-18s %9s %9s", "set", "questions", "abstained");
 	for (int f = 0; f < N_FIGURES; f++)
-		printf(" %9s", figure_titles[f]);
+		printf(" %9s", heads[f]);
 	printf(" %7s\n", "s");
 	fflush(stdout);
 }
@@ -188,6 +193,8 @@ static int run_set(struct state *s, const char *dir)
 		rc = json_set(s, set, &a, collection_rag(c));
 	else if (!rc)
 		table_row(set, &a);
+	if (!rc && s->html)
+		report_answers(&s->page, set, j, &a);
 	answers_release(&a);
 	stores_leave(s->stores);
 	judged_close(j);
@@ -211,8 +218,11 @@ int eval_answers(struct cli *c, const struct eval_args *a, int n, char **dirs)
 {
 	struct state s = { .c = c, .a = a };
 	struct stores_opts so;
-	int rc = eval_have_corpus(&s.corpus, n, dirs);
+	int rc, code = eval_create(&s.html, a->html);
 
+	if (code)
+		return code;
+	rc = eval_have_corpus(&s.corpus, n, dirs);
 	if (!rc)
 		rc = choose_variant(&s);
 	so = eval_stores(c, a, s.corpus);
@@ -220,9 +230,16 @@ int eval_answers(struct cli *c, const struct eval_args *a, int n, char **dirs)
 		rc = stores_new(&s.stores, &so);
 	if (!rc && !c->json)
 		table_head();
+	if (s.html)
+		report_answers_begin(&s.page, a->gold ? "Asked of the documents that each question was written for."
+						     : "Asked of what search finds in the set.");
 	for (int i = 0; !rc && i < n; i++)
 		rc = run_set(&s, dirs[i]);
+	if (!rc && s.html)
+		rc = page_end(&s.page, s.html);
+	buf_release(&s.page.b);
 	stores_free(s.stores);
 	variants_release(&s.v);
-	return rc ? cli_fail(rc) : s.failed ? CLI_NOTHING : CLI_OK;
+	code = rc ? cli_fail(rc) : s.failed ? CLI_NOTHING : CLI_OK;
+	return eval_close(s.html, a->html, code);
 }

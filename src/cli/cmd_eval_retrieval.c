@@ -4,8 +4,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "src/eval/retrieval.h"
-#include "src/eval/tune.h"
+#include "src/eval/report.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,10 +17,12 @@ struct state {
 	bool corpus;
 	struct variants v;		/* with --vs, that one is the last */
 	size_t n_modes;			/* without it */
+	size_t stages;			/* the first of --stages; ALL: none */
 	struct retrieval_set *sets;	/* owned (n) */
 	size_t n;			/* sets measured */
 	struct stores *stores;
-	FILE *ranking;
+	FILE *ranking, *html;		/* NULL: not wanted */
+	struct page page;		/* of --tune */
 };
 
 /* ---- one object a line ------------------------------------------------------------ */
@@ -261,6 +262,7 @@ static int choose_variants(struct state *s)
 		rc = err_set(RAG_EINVAL, "--tune goes with one --mode, and neither --stages nor --vs");
 	for (size_t i = 0; !rc && i < a->modes.n; i++)
 		rc = variants_add(&s->v, a->modes.s[i], cut);
+	s->stages = a->stages ? s->v.n : ALL;
 	if (!rc && a->stages)
 		rc = variants_stages(&s->v, cut);
 	if (!rc && !s->v.n)
@@ -280,6 +282,8 @@ static int tune_set(struct state *s, const struct retrieval_set *set, struct col
 		rc = rag_set_weight(collection_rag(c), t.best);
 	if (rc)
 		return rc;
+	if (s->html)
+		report_tune(&s->page, set->name, &t);
 	if (s->c->json)
 		return json_tune(s, set->name, &t);
 	tune_report(&t, set->name);
@@ -342,15 +346,25 @@ static int run_all(struct state *s, int n, char **dirs)
 	return rc;
 }
 
+static int write_page(struct state *s)
+{
+	struct report_retrieval r = { s->sets, s->n, &s->v, s->stages, s->a->vs ? s->n_modes : ALL };
+
+	return s->a->tune ? page_end(&s->page, s->html) : report_retrieval(s->html, &r);
+}
+
 int eval_retrieval(struct cli *c, const struct eval_args *a, int n, char **dirs)
 {
 	struct state s = { .c = c, .a = a };
 	struct stores_opts so;
-	int code = eval_create(&s.ranking, a->ranking);
-	int rc;
+	int rc, code = eval_create(&s.ranking, a->ranking);
 
+	if (!code)
+		code = eval_create(&s.html, a->html);
 	if (code)
 		return code;
+	if (s.html && a->tune)
+		report_tune_begin(&s.page);
 	rc = eval_have_corpus(&s.corpus, n, dirs);
 	if (!rc)
 		rc = choose_variants(&s);
@@ -359,13 +373,15 @@ int eval_retrieval(struct cli *c, const struct eval_args *a, int n, char **dirs)
 		rc = stores_new(&s.stores, &so);
 	if (!rc)
 		rc = run_all(&s, n, dirs);
+	if (!rc && s.html)
+		rc = write_page(&s);
 	code = rc ? cli_fail(rc) : CLI_OK;
 	stores_free(s.stores);
 	for (size_t i = 0; i < s.n; i++)
 		retrieval_close(&s.sets[i]);
 	mem_free(s.sets);
 	variants_release(&s.v);
-	if (s.ranking && fclose(s.ranking) && !code)
-		code = cli_usage("cannot write '%s'", a->ranking);
-	return code;
+	buf_release(&s.page.b);
+	code = eval_close(s.ranking, a->ranking, code);
+	return eval_close(s.html, a->html, code);
 }

@@ -15,8 +15,8 @@
 
 const char *const figure_names[N_FIGURES] = { "exact_match", "f1", "contains", "supported", "found",
 					      "abstention_precision", "abstention_recall" };
-const char *const figure_titles[N_FIGURES] = { "exact", "F1", "contains", "supported", "found",
-					       "abst. P", "abst. R" };
+const char *const figure_titles[N_FIGURES] = { "exact match", "F1", "contains the answer", "supported",
+					       "passage found", "abstention precision", "abstention recall" };
 
 struct asking {
 	struct answers *a;

@@ -163,7 +163,7 @@ int variants_add(struct variants *all, const char *list, enum cut cut)
 int variants_stages(struct variants *all, enum cut cut)
 {
 	static const char *const stages[][2] = {
-		{ "dense", "dense" }, { "bm25", "bm25" }, { "fusion", "fusion" },
+		{ "dense", "dense" }, { "bm25", "words" }, { "fusion", "fusion" },
 		{ "hybrid:skip=second", "+ late" }, { "hybrid", "+ second" },
 	};
 	int rc = RAG_OK;

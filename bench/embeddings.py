@@ -1,7 +1,10 @@
-"""Our vectors against those of sentence-transformers, and against themselves for other batch
+"""Our vectors against those of sentence-transformers (or, with --onnx, of the ONNX file that a
+model was converted from, in onnxruntime), and against themselves for other batch
 sizes and threads.  Exit code 1 if any bits differ or the least cosine is below --least.  See
 README.md."""
 import argparse
+import json
+import os
 import sys
 
 import numpy as np
@@ -20,10 +23,41 @@ def in_batches(ours, texts, size):
     return np.concatenate([ours.embed(texts[i:i + size]) for i in range(0, len(texts), size)])
 
 
+def sentence_transformers(path, texts, max_tokens):
+    import torch
+    from sentence_transformers import SentenceTransformer
+    reference = SentenceTransformer(path, device="cpu")
+    reference.max_seq_length = max_tokens
+    with torch.no_grad():
+        return reference.encode(texts, batch_size=32, normalize_embeddings=True)
+
+
+def onnxruntime(onnx, path, texts, max_tokens):
+    """Each text alone, so without padding."""
+    import onnxruntime as ort
+    from tokenizers import Tokenizer
+    session = ort.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    names = {i.name for i in session.get_inputs()}
+    tok = Tokenizer.from_file(os.path.join(path, "tokenizer.json"))
+    tok.enable_truncation(max_tokens)
+    with open(os.path.join(path, "1_Pooling", "config.json")) as f:
+        cls = json.load(f)["pooling_mode_cls_token"]
+    out = []
+    for text in texts:
+        ids = np.array([tok.encode(text).ids], np.int64)
+        feed = {"input_ids": ids, "attention_mask": np.ones_like(ids),
+                "token_type_ids": np.zeros_like(ids)}
+        x = session.run(None, {k: v for k, v in feed.items() if k in names})[0][0]
+        v = (x[0] if cls else x.mean(axis=0)).astype(np.float64)
+        out.append(v / np.sqrt((v ** 2).sum()))
+    return np.array(out)
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("texts", nargs="+", help="corpus.jsonl or text files")
     ap.add_argument("--model", default="all-minilm-l6-v2")
+    ap.add_argument("--onnx", help="the reference: this file in onnxruntime")
     ap.add_argument("--chunks", type=int, default=1000)
     ap.add_argument("--max-tokens", type=int, default=256, help="where longer texts are cut")
     ap.add_argument("--precision", default="f32", help="int8 or f32 (f32)")
@@ -33,12 +67,10 @@ def main():
     path = peers.model(args.model)
     texts = chunks(args.texts, args.chunks)
 
-    import torch
-    from sentence_transformers import SentenceTransformer
-    reference = SentenceTransformer(path, device="cpu")
-    reference.max_seq_length = args.max_tokens
-    with torch.no_grad():
-        theirs = reference.encode(texts, batch_size=32, normalize_embeddings=True)
+    if args.onnx:
+        theirs = onnxruntime(args.onnx, path, texts, args.max_tokens)
+    else:
+        theirs = sentence_transformers(path, texts, args.max_tokens)
 
     first, same = None, True
     for threads in (1, 2):

@@ -1,4 +1,5 @@
 libcore_la_SOURCES += \
+	model/convert.c model/convert.h \
 	model/decoder.c model/decoder.h \
 	model/kv.c model/kv.h \
 	model/matmul.c model/matmul.h \
@@ -7,6 +8,7 @@ libcore_la_SOURCES += \
 	model/embed.c model/embed.h \
 	model/encoder.c model/encoder.h model/encoder_impl.h model/encoder_f32.c model/encoder_int8.c \
 	model/gguf.c model/gguf.h \
+	model/onnx.c model/onnx.h model/onnx_bert.c model/onnx_bert.h \
 	model/quant.c \
 	model/safetensors.c model/safetensors.h \
 	model/tensor.c model/tensor.h

@@ -15,7 +15,7 @@ unit_tests += tests/unit/utf8-t tests/unit/regex-t tests/unit/text-t tests/unit/
 	tests/unit/tokfile-t
 unit_tests += tests/unit/chunk-t tests/unit/confine-t tests/unit/extract-t tests/unit/file-t tests/unit/http-t tests/unit/pipeline-t tests/unit/source-t
 unit_tests += tests/unit/gguf-t tests/unit/quant-t tests/unit/safetensors-t
-unit_tests += tests/unit/embed-t
+unit_tests += tests/unit/embed-t tests/unit/convert-t
 unit_tests += tests/unit/answers-t tests/unit/judged-t tests/unit/metrics-t tests/unit/retrieval-t
 unit_tests += tests/unit/codec-t tests/unit/filter-t tests/unit/fusion-t tests/unit/pool-t tests/unit/search-t tests/unit/store-t tests/unit/vectors-t
 unit_tests += tests/crash/store-t tests/fault/store-t tests/fault/ragstone-t
@@ -23,7 +23,7 @@ unit_tests += tests/unit/ragstone-t tests/unit/ask-t
 EXTRA_DIST += tests/rag_util.h tests/tiny_words.h
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
-EXTRA_DIST += tests/tap.h tests/tiny.h tests/tiny_bert.h tests/tiny_decoder.h
+EXTRA_DIST += tests/tap.h tests/tiny.h tests/tiny_bert.h tests/tiny_onnx.h tests/tiny_decoder.h
 EXTRA_DIST += tests/store_util.h tests/crash/ingest-kill.sh
 
 # Hundreds of killed writers, where `make check` has some dozens.
@@ -48,10 +48,11 @@ tests_unit_confine_t_SOURCES = tests/unit/confine-t.c src/extract/confine.c src/
 tests_unit_confine_t_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS)
 tests_unit_confine_t_LDADD = libcore.la $(SECCOMP_LIBS)
 fuzz_tests += tests/fuzz/chunk-fuzz tests/fuzz/extract-fuzz tests/fuzz/record-fuzz
-fuzz_tests += tests/fuzz/filter-fuzz
+fuzz_tests += tests/fuzz/filter-fuzz tests/fuzz/onnx-fuzz
 fuzz_common = tests/fuzz/file.c tests/fuzz/file.h tests/fuzz/fuzz.h
 tests_fuzz_gguf_fuzz_SOURCES = tests/fuzz/gguf-fuzz.c tests/fuzz/replay.c $(fuzz_common)
 tests_fuzz_safetensors_fuzz_SOURCES = tests/fuzz/safetensors-fuzz.c tests/fuzz/replay.c $(fuzz_common)
+tests_fuzz_onnx_fuzz_SOURCES = tests/fuzz/onnx-fuzz.c tests/fuzz/replay.c $(fuzz_common)
 tests_fuzz_filter_fuzz_SOURCES = tests/fuzz/filter-fuzz.c tests/fuzz/replay.c $(fuzz_common)
 tests_fuzz_chunk_fuzz_SOURCES = tests/fuzz/chunk-fuzz.c tests/fuzz/replay.c $(fuzz_common)
 tests_fuzz_record_fuzz_SOURCES = tests/fuzz/record-fuzz.c tests/fuzz/replay.c $(fuzz_common)
@@ -61,7 +62,7 @@ tests_fuzz_extract_fuzz_LDADD = libcore.la $(XML2_LIBS) $(CMARK_LIBS) $(YAML_LIB
 check_PROGRAMS += $(fuzz_tests)
 TESTS += $(fuzz_tests)
 EXTRA_DIST += tests/fuzz/gguf tests/fuzz/safetensors
-EXTRA_DIST += tests/fuzz/chunk tests/fuzz/extract tests/fuzz/filter tests/fuzz/record
+EXTRA_DIST += tests/fuzz/chunk tests/fuzz/extract tests/fuzz/filter tests/fuzz/onnx tests/fuzz/record
 
 FUZZ_SECONDS = 60
 FUZZ_SAN = address,undefined -fno-sanitize-recover=undefined

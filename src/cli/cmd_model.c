@@ -3,6 +3,7 @@
 
 #include "base/conf.h"
 #include "base/err.h"
+#include "model/convert.h"
 #include "model/gguf.h"
 #include "model/safetensors.h"
 
@@ -17,6 +18,22 @@
 #include <unistd.h>
 
 extern char **environ;
+
+struct args {
+	const char *tokenizer, *pooling, *prefix;
+	size_t max_tokens;
+};
+
+static const struct opt opts[] = {
+	{ 0, "tokenizer", "FILE", OPT_STR, offsetof(struct args, tokenizer),
+	  "convert: tokenizer.json or vocab.txt (beside the ONNX file)" },
+	{ 0, "pooling", "KIND", OPT_STR, offsetof(struct args, pooling),
+	  "convert: cls or mean (as 1_Pooling/config.json beside it has it)" },
+	{ 0, "prefix", "TEXT", OPT_STR, offsetof(struct args, prefix),
+	  "convert: what stands before each query" },
+	{ 0, "max-tokens", "N", OPT_SIZE, offsetof(struct args, max_tokens),
+	  "convert: tokens of a text at most (as many as there are positions)" },
+};
 
 static bool is_file(const char *dir, const char *name, uint64_t *size)
 {
@@ -155,6 +172,23 @@ static int inspect(struct cli *c, const char *name)
 	return rc ? cli_fail(rc) : CLI_OK;
 }
 
+static int convert(const struct cli *c, const struct args *a, const char *in, const char *dir)
+{
+	struct convert_opts o = { a->tokenizer, a->pooling, a->prefix, a->max_tokens };
+	struct convert_result r;
+	int rc = convert_onnx(&r, dir, in, &o);
+
+	if (!rc && !c->quiet) {
+		fprintf(stderr, "%s: BERT, %zu layers of %zu, %zu heads, %zu tokens; pooling %s, query prefix \"%s\"\n",
+			dir, r.shape.layers, r.shape.hidden, r.shape.heads, r.shape.vocab, r.pooling, r.prefix);
+		if (r.family)
+			fprintf(stderr, "pooling or prefix are those of models named %s: --pooling and --prefix say others\n",
+				r.family);
+	}
+	convert_result_release(&r);
+	return rc ? cli_fail(rc) : CLI_OK;
+}
+
 static int pull(char **names)
 {
 	struct buf path = BUF_INIT;
@@ -180,19 +214,24 @@ static int pull(char **names)
 
 static int run(struct cli *c, const void *v, int argc, char **argv)
 {
-	(void)v;
+	const struct args *a = v;
+
 	if (!strcmp(argv[0], "list") && argc == 1)
 		return list(c);
 	if (!strcmp(argv[0], "inspect") && argc == 2)
 		return inspect(c, argv[1]);
 	if (!strcmp(argv[0], "pull") && argc >= 2)
 		return pull(argv);
-	return cli_usage("usage: ragstone model list | inspect MODEL | pull NAME...");
+	if (!strcmp(argv[0], "convert") && argc == 3)
+		return convert(c, a, argv[1], argv[2]);
+	return cli_usage("usage: ragstone model list | inspect MODEL | pull NAME... | convert IN.onnx OUT-DIR");
 }
 
 const struct command cmd_model = {
-	"model", "list | inspect MODEL | pull NAME...", "list, look into and fetch models",
+	"model", "list | inspect MODEL | pull NAME... | convert IN.onnx OUT-DIR",
+	"list, look into, fetch and convert models",
 	"list: what is in the models' directory.  inspect: metadata and tensors of a GGUF or\n"
-	"safetensors file.  pull: fetches known weights, checked by their SHA-256.",
-	NULL, 0, 0, 1, -1, run,
+	"safetensors file.  pull: fetches known weights, checked by their SHA-256.\n"
+	"convert: a BERT embedder from an ONNX file, its tokenizer and settings from beside it.",
+	opts, N_OPTS(opts), sizeof(struct args), 1, -1, run,
 };

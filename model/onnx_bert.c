@@ -488,22 +488,20 @@ static int layer(struct walk *w, struct onnx_str *v, size_t number)
 	return RAG_OK;
 }
 
-/* The three tables whose rows are added up. */
+/* The three tables whose rows are added up: a + b + c, in either order of the two sums. */
 static bool is_sum_of_tables(const struct onnx_node *table[3], const struct walk *w, struct onnx_str v)
 {
-	const struct onnx_node *add = made_by(w, v, "Add", 2), *more;
-	size_t n = 0;
+	const struct onnx_node *sum = made_by(w, v, "Add", 2), *inner = NULL;
 
-	for (int i = 0; add && i < 2; i++) {
-		table[n] = made_by(w, add->in[i], "Gather", 2);
-		n += table[n] != NULL;
-		more = table[n] || n == 2 ? NULL : made_by(w, add->in[i], "Add", 2);
-		for (int k = 0; more && k < 2 && n < 3; k++) {
-			table[n] = made_by(w, more->in[k], "Gather", 2);
-			n += table[n] != NULL;
-		}
+	for (int i = 0; sum && !inner && i < 2; i++) {
+		inner = made_by(w, sum->in[i], "Add", 2);
+		table[0] = made_by(w, sum->in[!i], "Gather", 2);
 	}
-	return n == 3;
+	if (!inner)
+		return false;
+	table[1] = made_by(w, inner->in[0], "Gather", 2);
+	table[2] = made_by(w, inner->in[1], "Gather", 2);
+	return table[0] && table[1] && table[2];
 }
 
 static int embeddings(struct walk *w, const struct norm *norm, const struct onnx_node *table[3])

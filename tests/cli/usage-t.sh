@@ -94,7 +94,7 @@ for c in init ingest search ask chat list show forget status verify embed tokens
 done
 for flag in $(printf '%s\n' "$man" | grep -o -e '--[a-z][a-z-]*' | sort -u); do
 	found=
-	for c in "" init ingest search ask chat list show forget embed tokens generate perplexity eval bench; do
+	for c in "" init ingest search ask chat list show forget embed tokens generate perplexity model eval bench; do
 		# shellcheck disable=SC2086
 		"$rag" $c --help | grep -qe "$flag" && found=1 && break
 	done

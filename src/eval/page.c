@@ -45,18 +45,21 @@ static const char head[] =
 
 void page_add(struct page *p, const char *fmt, ...)
 {
-	char *text = NULL;
-	va_list ap;
+	va_list ap, again;
 	int n;
 
 	if (p->rc)
 		return;
 	va_start(ap, fmt);
-	n = vasprintf(&text, fmt, ap);
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	p->rc = n < 0 ? RAG_EINVAL : buf_reserve(&p->b, (size_t)n);
+	if (!p->rc) {
+		vsnprintf(p->b.data + p->b.len, (size_t)n + 1, fmt, again);
+		p->b.len += (size_t)n;
+	}
+	va_end(again);
 	va_end(ap);
-	p->rc = n < 0 ? RAG_ENOMEM : buf_add(&p->b, text, (size_t)n);
-	if (n >= 0)
-		free(text);
 }
 
 void page_text(struct page *p, const char *text)

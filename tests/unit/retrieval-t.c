@@ -3,6 +3,7 @@
 #include "tests/rag_util.h"
 
 #include "base/buf.h"
+#include "base/mem.h"
 #include "src/eval/stores.h"
 #include "src/eval/tune.h"
 
@@ -308,6 +309,32 @@ static void test_variants(void)
 	variants_release(&v);
 }
 
+/* Whatever allocation fails, the call does, and the temporary store goes. */
+static void test_memory(void)
+{
+	struct told t = { 0 };
+	struct retrieval_set s;
+	unsigned long total, fails = 0, before = mem_count();
+	bool good = true;
+
+	if (!ok(!measure(&s, "set", "dense", NULL, &t, NULL), "a set again"))
+		return;
+	total = mem_count() - before;
+	retrieval_close(&s);
+	for (unsigned long n = 1; n < total; n += 1 + total / 97) {
+		int rc;
+
+		mem_fail_at(n);
+		rc = measure(&s, "set", "dense", NULL, &t, NULL);
+		mem_fail_at(0);
+		fails += rc == RAG_ENOMEM;
+		good &= rc == RAG_ENOMEM || rc == RAG_OK;
+		retrieval_close(&s);
+	}
+	ok(good && fails > 40, "%lu of %lu allocations fail in turn", fails, total);
+	ok(!entries(in_dir("tmp")), "nothing is left");
+}
+
 static void test_bad(void)
 {
 	struct told t = { 0 };
@@ -345,5 +372,7 @@ int main(void)
 	test_own();
 	test_variants();
 	test_bad();
+	put_set("set", corpus);
+	test_memory();
 	return rag_teardown();
 }

@@ -179,11 +179,11 @@ static int look(struct collection *c)
 
 /* ---- filling it --------------------------------------------------------------------- */
 
-/* The part of the whole that one call has done. */
+/* The part of the whole that one call has done: of one stage, so that what is left can be told. */
 static int tell(void *arg, const struct rag_progress *p)
 {
 	struct collection *c = arg;
-	struct rag_progress mine = { p->stage, c->o.set, c->done, c->total };
+	struct rag_progress mine = { "ingest", c->o.set, c->done, c->total };
 
 	if (p->total)
 		mine.done += (uint64_t)((double)c->slice * (double)p->done / (double)p->total);

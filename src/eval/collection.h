@@ -27,7 +27,7 @@ struct collection_opts {
 	const char *model;	/* its name or path, as rag_open() takes it */
 	const char *models;	/* directory, may be NULL */
 	int threads;
-	rag_progress_fn *progress;	/* stages as ingest's, in documents; may be NULL */
+	rag_progress_fn *progress;	/* stage "ingest", in documents; may be NULL */
 	void *progress_arg;
 };
 

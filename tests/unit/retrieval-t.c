@@ -26,15 +26,15 @@ static const char queries[] =
 static const char qrels[] = "query\tdocument\tgrade\n1\ta river\t1\n2\ttwin2\t2\n3\tname\t1\n3\tnone\t1\n4\tstone\t0\n";
 
 struct told {
-	uint64_t embedded, stop_after;	/* ticks of the stage; 0: never */
+	uint64_t ingested, stop_after;	/* ticks; documents, 0: never */
 };
 
 static int tell(void *arg, const struct rag_progress *p)
 {
 	struct told *t = arg;
 
-	t->embedded += !strcmp(p->stage, "embed");
-	return t->stop_after && p->done >= t->stop_after && !strcmp(p->stage, "commit");
+	t->ingested += !strcmp(p->stage, "ingest");
+	return t->stop_after && p->done >= t->stop_after && !strcmp(p->stage, "ingest");
 }
 
 static void put_set(const char *name, const char *docs)
@@ -120,7 +120,7 @@ static void test_figures(void)
 	ok(fabs(figure(&s, MRR10) - (second_first ? 3 : 2.5) / 3) < 1e-9, "MRR@10");
 	ok(s.run[0].stats[NDCG10].low <= figure(&s, NDCG10) && figure(&s, NDCG10) <= s.run[0].stats[NDCG10].high,
 	   "within its interval");
-	ok(s.run[0].ms_p50 > 0 && t.embedded, "it took time, and was told");
+	ok(s.run[0].ms_p50 > 0 && t.ingested, "it took time, and was told");
 	ok(!entries(in_dir("tmp")), "the temporary store is gone");
 	retrieval_close(&s);
 	rewind(f);
@@ -172,7 +172,7 @@ static void put_many(const char *name, int n)
 static void test_kept(void)
 {
 	char keep[128];		/* in_dir()'s soon holds another */
-	struct told t = { 0 }, none = { 0 }, stop = { .stop_after = 60 };
+	struct told t = { 0 }, none = { 0 }, stop = { .stop_after = 100 };
 	struct retrieval_set s, again;
 
 	snprintf(keep, sizeof(keep), "%s", in_dir("keep"));
@@ -185,7 +185,7 @@ static void test_kept(void)
 	is_int(entries(keep), 1, "it is kept as far as it is");
 	is_int(measure(&s, "many", "dense", keep, &t, NULL), RAG_OK, "it is gone on with");
 	is_int(measure(&again, "many", "dense", keep, &none, NULL), RAG_OK, "and again");
-	ok(t.embedded && !none.embedded, "now nothing is embedded");
+	ok(t.ingested && !none.ingested, "now nothing is put in");
 	ok(!memcmp(s.run[0].values, again.run[0].values, N_METRICS * s.n * sizeof(double)), "the figures are the same");
 	retrieval_close(&again);
 	is_int(measure(&again, "many", "dense", NULL, &t, NULL), RAG_OK, "in one go");

@@ -56,7 +56,7 @@ static bool exists(const char *dir, const char *file)
 	return there;
 }
 
-int eval_have_corpus(bool *out, int n, char **dirs)
+int eval_have_corpus(bool *out, const struct cli *c, int n, char **dirs)
 {
 	*out = exists(dirs[0], "corpus.jsonl");
 	for (int i = 1; i < n; i++)
@@ -64,6 +64,9 @@ int eval_have_corpus(bool *out, int n, char **dirs)
 			return err_set(RAG_EINVAL, "'%s' has %s corpus.jsonl, '%s' has %s: sets with documents "
 				       "and questions about a store's own are measured apart", dirs[0],
 				       *out ? "a" : "no", dirs[i], *out ? "none" : "one");
+	if (*out && c->store && exists(c->store, "data.mdb"))
+		return err_set(RAG_EINVAL, "'%s' is a store: those of sets with documents are kept in another "
+			       "folder", c->store);
 	return RAG_OK;
 }
 

@@ -22,8 +22,9 @@ int eval_answers(struct cli *c, const struct eval_args *a, int n, char **dirs);
 
 /* A rag_progress_fn whose argument is the cli: a bar, and Ctrl-C. */
 int eval_progress(void *cli, const struct rag_progress *p);
-/* Whether the sets have a corpus.jsonl: all or none of them, or RAG_EINVAL. */
-int eval_have_corpus(bool *out, int n, char **dirs);
+/* Whether the sets have a corpus.jsonl: all or none of them, else RAG_EINVAL; and so
+ * where -s is a store that their documents would be put beside. */
+int eval_have_corpus(bool *out, const struct cli *c, int n, char **dirs);
 struct stores_opts eval_stores(struct cli *c, const struct eval_args *a, bool corpus);
 /* Adds {"key": v, ...}'s members to an object. */
 void eval_add_number(struct buf *b, const char *key, double v);

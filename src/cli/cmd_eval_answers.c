@@ -222,7 +222,7 @@ int eval_answers(struct cli *c, const struct eval_args *a, int n, char **dirs)
 
 	if (code)
 		return code;
-	rc = eval_have_corpus(&s.corpus, n, dirs);
+	rc = eval_have_corpus(&s.corpus, c, n, dirs);
 	if (!rc)
 		rc = choose_variant(&s);
 	so = eval_stores(c, a, s.corpus);

@@ -365,7 +365,7 @@ int eval_retrieval(struct cli *c, const struct eval_args *a, int n, char **dirs)
 		return code;
 	if (s.html && a->tune)
 		report_tune_begin(&s.page);
-	rc = eval_have_corpus(&s.corpus, n, dirs);
+	rc = eval_have_corpus(&s.corpus, c, n, dirs);
 	if (!rc)
 		rc = choose_variants(&s);
 	so = eval_stores(c, a, s.corpus);

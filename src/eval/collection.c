@@ -387,6 +387,8 @@ int collection_attach(struct collection **out, const struct judged *j,
 		if (o->keep)
 			c->path = mem_strdup(o->keep);
 		rc = !o->keep || c->path ? open_store(c) : RAG_ENOMEM;
+		if (rc == RAG_ENOENT)
+			err_within(rc, "'%s' has no corpus.jsonl, its questions are about a store", o->set);
 	}
 	if (!rc)
 		rc = look(c);

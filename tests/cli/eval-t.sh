@@ -47,6 +47,10 @@ is "$code" 0 "questions about a store's own documents"
 like "$out" '"set": "mine", "mode": "dense", "documents": [1-9]' "are measured"
 run "$rag" -s "$work/own" eval retrieval --mode dense "$work/mine" "$work/set"
 is "$code" 2 "but not beside a set that brings its own"
+run "$rag" -s "$work/own" eval retrieval --mode dense "$work/set"
+like "$err" "own' is a store" "nor is that put into the store"
+run "$rag" -s "$work/nowhere" eval retrieval --mode dense "$work/mine"
+like "$err" "'mine' has no corpus.jsonl, its questions are about a store: .*nowhere" "without a store there are no documents"
 
 # ---- what is wrong ----------------------------------------------------------------------
 cp "$work/set"/* "$work/other"

@@ -244,8 +244,10 @@ static int beside(struct buf *path, const char *in, const char *name)
 		if (!rc)
 			rc = file_info(&info, buf_str(path));
 	}
-	if (rc == RAG_ENOENT)
+	if (rc == RAG_ENOENT) {
 		err_clear();
+		buf_clear(path);
+	}
 	return rc;
 }
 
@@ -295,36 +297,104 @@ static int own_tokenizer(struct buf *path, const char *in)
 	return rc;
 }
 
+/* The vocabulary as lines by id; *fits false: it has holes, or words that are no lines. */
+static int word_lines(struct buf *out, bool *fits, const struct json *vocab)
+{
+	size_t n = json_len(vocab);
+	const char **word = mem_calloc(n, sizeof(*word)), *key;
+	const struct json *value;
+	void *it = NULL;
+	int rc = word ? RAG_OK : RAG_ENOMEM;
+
+	*fits = n > 0;
+	while (!rc && n && json_next(vocab, &it, &key, &value)) {
+		int64_t id = json_int(value, -1);
+		size_t len = strlen(key);
+
+		if (id < 0 || (uint64_t)id >= n || !len || strchr(key, '\n') || strchr(" \t\r", key[len - 1]))
+			*fits = false;
+		else
+			word[id] = key;
+	}
+	for (size_t i = 0; !rc && *fits && i < n; i++) {
+		*fits = word[i] != NULL;
+		if (*fits)
+			rc = buf_addf(out, "%s\n", word[i]);
+	}
+	mem_free(word);
+	return rc;
+}
+
+/* vocab.txt and its settings out of a WordPiece tokenizer.json: they are read 20 times as fast.
+ * What they cannot say stays with the JSON alone. */
+static int put_words(const struct job *j, const char *path)
+{
+	struct buf lines = BUF_INIT, config = BUF_INIT;
+	struct map m = { NULL, 0 };
+	struct json *root = NULL;
+	const struct json *model, *norm;
+	bool fits = false, lower;
+	int rc = map_open(&m, path);
+
+	if (!rc)
+		rc = json_parse(&root, m.data ? (const char *)m.data : "", m.len, path);
+	model = json_get(root, "model");
+	norm = json_get(root, "normalizer");
+	if (!rc && !strcmp(json_str(json_get(model, "type"), ""), "WordPiece") &&
+	    json_is_obj(json_get(model, "vocab")) && json_bool(json_get(norm, "clean_text"), true) &&
+	    json_int(json_get(model, "max_input_chars_per_word"), 100) == 100)
+		rc = word_lines(&lines, &fits, json_get(model, "vocab"));
+	lower = json_bool(json_get(norm, "lowercase"), true);
+	if (!rc && fits)
+		rc = put_file(j, "vocab.txt", lines.data, lines.len);
+	if (!rc && fits)
+		rc = buf_addf(&config, "{\"tokenizer_class\": \"BertTokenizer\", \"do_lower_case\": %s, "
+			      "\"strip_accents\": %s, \"tokenize_chinese_chars\": %s, \"model_max_length\": %zu}",
+			      lower ? "true" : "false",
+			      json_bool(json_get(norm, "strip_accents"), lower) ? "true" : "false",
+			      json_bool(json_get(norm, "handle_chinese_chars"), true) ? "true" : "false",
+			      j->max_tokens ? j->max_tokens : j->bert.shape.positions);
+	if (!rc && fits)
+		rc = put_json(j, "tokenizer_config.json", &config);
+	map_close(&m);
+	json_free(root);
+	buf_release(&lines);
+	buf_release(&config);
+	return rc;
+}
+
+/* A given one, or all that lie beside the file. */
 static int put_tokenizer(const struct job *j)
 {
-	static const char *const names[] = { "tokenizer.json", "vocab.txt" };
-	struct buf path = BUF_INIT;
+	struct buf json = BUF_INIT, vocab = BUF_INIT, config = BUF_INIT;
 	const char *given = j->o->tokenizer;
-	int found = 0, rc = RAG_OK;
+	int rc;
 
 	if (given) {
-		rc = copy_file(j, given, ends_with(given, ".txt") ? names[1] : names[0]);
-		found = 1;
+		rc = buf_adds(ends_with(given, ".txt") ? &vocab : &json, given);
+	} else {
+		rc = beside(&json, j->in, "tokenizer.json");
+		if (rc == RAG_ENOENT)
+			rc = own_tokenizer(&json, j->in);
+		if (!rc || rc == RAG_ENOENT)
+			rc = beside(&vocab, j->in, "vocab.txt");
+		if (!rc || rc == RAG_ENOENT)
+			rc = beside(&config, j->in, "tokenizer_config.json");
 	}
-	for (int i = 0; !rc && !given && i < 2; i++) {
-		rc = beside(&path, j->in, names[i]);
-		if (rc == RAG_ENOENT && !i)
-			rc = own_tokenizer(&path, j->in);
-		if (!rc) {
-			found = 1;
-			rc = copy_file(j, buf_str(&path), names[i]);
-		} else if (rc == RAG_ENOENT) {
-			rc = RAG_OK;
-		}
-	}
-	if (!rc && !found)
+	rc = rc == RAG_ENOENT ? RAG_OK : rc;
+	if (!rc && !json.len && !vocab.len)
 		rc = err_set(RAG_ENOENT, "no tokenizer beside '%s': tokenizer.json or vocab.txt is needed", j->in);
-	if (!rc && !given) {
-		rc = beside(&path, j->in, "tokenizer_config.json");
-		rc = rc ? rc : copy_file(j, buf_str(&path), "tokenizer_config.json");
-		rc = rc == RAG_ENOENT ? RAG_OK : rc;
-	}
-	buf_release(&path);
+	if (!rc && json.len)
+		rc = copy_file(j, buf_str(&json), "tokenizer.json");
+	if (!rc && vocab.len)
+		rc = copy_file(j, buf_str(&vocab), "vocab.txt");
+	if (!rc && config.len)
+		rc = copy_file(j, buf_str(&config), "tokenizer_config.json");
+	if (!rc && json.len && !vocab.len && !config.len)
+		rc = put_words(j, buf_str(&json));
+	buf_release(&json);
+	buf_release(&vocab);
+	buf_release(&config);
 	return rc;
 }
 

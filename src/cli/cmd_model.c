@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -192,9 +193,16 @@ static int convert(const struct cli *c, const struct args *a, const char *in, co
 static int pull(char **names)
 {
 	struct buf path = BUF_INIT;
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	pid_t pid;
 	int rc, status;
 
+	/* What it fetches may have to be converted. */
+	if (n > 0) {
+		self[n] = 0;
+		setenv("RAGSTONE_PROGRAM", self, 1);
+	}
 	rc = conf_helper(&path, "fetch-model");
 	if (rc) {
 		buf_release(&path);

@@ -173,6 +173,38 @@ static void test_settings(void)
 	tiny_bert_write(dir, &(struct tiny_bert){ 0 });
 }
 
+/* tokenizer.json alone: its words as lines, and the same vectors. */
+static void test_words(void)
+{
+	struct convert_opts mean = { .pooling = "mean" };
+	float want[3 * TB_HIDDEN], got[3 * TB_HIDDEN];
+	struct buf b = BUF_INIT;
+
+	vectors(want, dir);
+	buf_adds(&b, "{\"model\": {\"type\": \"WordPiece\", \"unk_token\": \"[UNK]\", \"vocab\": {\"[PAD]\": 0, "
+		 "\"[UNK]\": 1, \"[CLS]\": 2, \"[SEP]\": 3, \"[MASK]\": 4");
+	for (int i = 0; i < 52; i++)
+		buf_addf(&b, ", \"%s%c\": %d", i < 26 ? "" : "##", 'a' + i % 26, 5 + i);
+	buf_adds(&b, "}}, \"normalizer\": {\"type\": \"BertNormalizer\", \"lowercase\": true}, "
+		 "\"pre_tokenizer\": {\"type\": \"BertPreTokenizer\"}}");
+	make(&(struct tiny_onnx){ 0 }, "m.onnx");
+	remove(in_dir("vocab.txt"));
+	put("m-tokenizer.json", buf_str(&b));
+	is_int(convert("m.onnx", &mean), RAG_OK, "a tokenizer of the file's name");
+	ok(!access(in_dir("out/vocab.txt"), R_OK) && !access(in_dir("out/tokenizer_config.json"), R_OK), "gives words as lines");
+	ok(!vectors(got, in_dir("out")) && !memcmp(got, want, sizeof(want)), "and the same vectors");
+	remove(in_dir("out/vocab.txt"));
+	ok(!vectors(got, in_dir("out")) && !memcmp(got, want, sizeof(want)), "as it does itself");
+	remove_model("out");
+	remove(in_dir("m-tokenizer.json"));
+	put("m-tokenizer.json", "{");
+	is_int(convert("m.onnx", &mean), RAG_EFORMAT, "one that is none");
+	ok(strstr(err_msg(), "m-tokenizer.json"), "is named");
+	remove(in_dir("m-tokenizer.json"));
+	tiny_bert_write(dir, &(struct tiny_bert){ 0 });
+	buf_release(&b);
+}
+
 /* Other architectures, and damage: which node, and why. */
 static void test_refused(void)
 {
@@ -283,6 +315,7 @@ int main(void)
 	}
 	test_same();
 	test_settings();
+	test_words();
 	test_refused();
 	test_damaged();
 	test_memory();

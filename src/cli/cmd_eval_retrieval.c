@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ALL SIZE_MAX
+#define ALL SIZE_MAX	/* sets */
 
 struct state {
 	struct cli *c;
@@ -17,7 +17,7 @@ struct state {
 	bool corpus;
 	struct variants v;		/* with --vs, that one is the last */
 	size_t n_modes;			/* without it */
-	size_t stages;			/* the first of --stages; ALL: none */
+	size_t stages;			/* the first of --stages; RETRIEVAL_NONE: no */
 	struct retrieval_set *sets;	/* owned (n) */
 	size_t n;			/* sets measured */
 	struct stores *stores;
@@ -160,13 +160,14 @@ static void table_row(const struct state *s, const struct retrieval_set *set, si
 	fflush(stdout);
 }
 
-static int all_stats(struct stats out[N_METRICS], const struct state *s, size_t set, size_t a,
-		     const size_t *b)
+/* set ALL: the mean over them. */
+static int all_stats(struct stats out[N_METRICS], const struct state *s, size_t set, size_t a, size_t b)
 {
+	const struct retrieval_set *sets = set == ALL ? s->sets : &s->sets[set];
 	int rc = RAG_OK;
 
 	for (size_t m = 0; !rc && m < N_METRICS; m++)
-		rc = retrieval_stats(&out[m], s->sets, s->n, set, (enum metric)m, &a, b);
+		rc = retrieval_stats(&out[m], sets, set == ALL ? s->n : 1, (enum metric)m, a, b);
 	return rc;
 }
 
@@ -179,7 +180,7 @@ static int table_means(const struct state *s)
 	if (s->n == 1 && s->v.n == 1)
 		return RAG_OK;
 	for (size_t i = 0; !rc && i < s->v.n; i++)
-		rc = all_stats(stats[i], s, ALL, i, NULL);
+		rc = all_stats(stats[i], s, ALL, i, RETRIEVAL_NONE);
 	if (rc)
 		return rc;
 	if (s->n > 1) {
@@ -217,7 +218,7 @@ static int differences(const struct state *s, size_t variant)
 		       s->v.v[variant].name, s->v.v[s->n_modes].name, metric_titles[NDCG10], "set",
 		       "differs", "(95 %)", "better in");
 	for (size_t i = 0; !rc && i < s->n; i++) {
-		rc = all_stats(d, s, i, variant, &s->n_modes);
+		rc = all_stats(d, s, i, variant, s->n_modes);
 		if (!rc && s->c->json)
 			rc = json_difference(s, s->sets[i].name, variant, d);
 		else if (!rc)
@@ -225,7 +226,7 @@ static int differences(const struct state *s, size_t variant)
 	}
 	if (rc || s->n == 1)
 		return rc;
-	rc = all_stats(d, s, ALL, variant, &s->n_modes);
+	rc = all_stats(d, s, ALL, variant, s->n_modes);
 	if (!rc && s->c->json)
 		rc = json_difference(s, NULL, variant, d);
 	else if (!rc)
@@ -262,7 +263,7 @@ static int choose_variants(struct state *s)
 		rc = err_set(RAG_EINVAL, "--tune goes with one --mode, and neither --stages nor --vs");
 	for (size_t i = 0; !rc && i < a->modes.n; i++)
 		rc = variants_add(&s->v, a->modes.s[i], cut);
-	s->stages = a->stages ? s->v.n : ALL;
+	s->stages = a->stages ? s->v.n : RETRIEVAL_NONE;
 	if (!rc && a->stages)
 		rc = variants_stages(&s->v, cut);
 	if (!rc && !s->v.n)
@@ -348,7 +349,7 @@ static int run_all(struct state *s, int n, char **dirs)
 
 static int write_page(struct state *s)
 {
-	struct report_retrieval r = { s->sets, s->n, &s->v, s->stages, s->a->vs ? s->n_modes : ALL };
+	struct report_retrieval r = { s->sets, s->n, &s->v, s->stages, s->a->vs ? s->n_modes : RETRIEVAL_NONE };
 
 	return s->a->tune ? page_end(&s->page, s->html) : report_retrieval(s->html, &r);
 }

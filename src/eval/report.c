@@ -21,10 +21,11 @@ static int names_of(const char ***out, const struct report_retrieval *r)
 	return RAG_OK;
 }
 
-static int stats_of(struct stats *out, const struct report_retrieval *r, size_t set, enum metric m, size_t a,
-		    const size_t *b)
+/* set ALL: the mean over them. */
+static int stats_of(struct stats *out, const struct report_retrieval *r, size_t set, size_t a, size_t b)
 {
-	return retrieval_stats(out, r->sets, r->n, set, m, &a, b);
+	return set == ALL ? retrieval_stats(out, r->sets, r->n, NDCG10, a, b)
+			  : retrieval_stats(out, &r->sets[set], 1, NDCG10, a, b);
 }
 
 static void tile(struct page *p, const char *name, const struct stats *s)
@@ -42,7 +43,7 @@ static int tiles(struct page *p, const struct report_retrieval *r)
 	for (size_t i = 0; !rc && i < r->variants->n; i++) {
 		struct stats s;
 
-		rc = stats_of(&s, r, ALL, NDCG10, i, NULL);
+		rc = stats_of(&s, r, ALL, i, RETRIEVAL_NONE);
 		if (!rc)
 			tile(p, r->variants->v[i].name, &s);
 	}
@@ -62,7 +63,7 @@ static int bars(struct page *p, const struct report_retrieval *r, const char *co
 		modes[i] = r->variants->v[i].name;
 	for (size_t g = 0; !rc && g < groups; g++)
 		for (size_t i = 0; !rc && i < n; i++)
-			rc = stats_of(&s[g * n + i], r, g < r->n ? g : ALL, NDCG10, i, NULL);
+			rc = stats_of(&s[g * n + i], r, g < r->n ? g : ALL, i, RETRIEVAL_NONE);
 	if (!rc)
 		page_bars(p, &b);
 	mem_free(s);
@@ -80,7 +81,7 @@ static int stage_values(double out[N_STAGES], const struct report_retrieval *r, 
 	for (size_t i = 0; !rc && i < N_STAGES; i++) {
 		struct stats s;
 
-		rc = stats_of(&s, r, set, NDCG10, r->stages + i, NULL);
+		rc = stats_of(&s, r, set, r->stages + i, RETRIEVAL_NONE);
 		out[i] = rc ? 0 : s.mean;
 	}
 	return rc;
@@ -233,7 +234,7 @@ static int comparison(struct page *p, const struct report_retrieval *r, const ch
 	int rc = s ? RAG_OK : RAG_ENOMEM;
 
 	for (size_t i = 0; !rc && i < rows; i++)
-		rc = stats_of(&s[i], r, i < r->n ? i : ALL, NDCG10, a, &r->vs);
+		rc = stats_of(&s[i], r, i < r->n ? i : ALL, a, r->vs);
 	if (!rc)
 		rc = buf_addf(&title, "%s against %s", r->variants->v[a].name, r->variants->v[r->vs].name);
 	if (!rc) {
@@ -298,9 +299,9 @@ int report_retrieval(FILE *f, const struct report_retrieval *r)
 	page_heading(&p, "Set by set", "");
 	if (!rc)
 		rc = bars(&p, r, names);
-	if (!rc && r->stages != SIZE_MAX)
+	if (!rc && r->stages != RETRIEVAL_NONE)
 		rc = stages(&p, r);
-	for (size_t i = 0; !rc && r->vs != SIZE_MAX && i < r->variants->n; i++)
+	for (size_t i = 0; !rc && r->vs != RETRIEVAL_NONE && i < r->variants->n; i++)
 		if (i != r->vs)
 			rc = comparison(&p, r, names, i);
 	if (!rc)

@@ -18,8 +18,8 @@ struct report_retrieval {
 	const struct retrieval_set *sets;
 	size_t n;
 	const struct variants *variants;
-	size_t stages;		/* the first of the five of variants_stages(); SIZE_MAX: none */
-	size_t vs;		/* what the others are compared with; SIZE_MAX: nothing */
+	size_t stages;		/* the first of the five of variants_stages(); RETRIEVAL_NONE: none */
+	size_t vs;		/* what the others are compared with; RETRIEVAL_NONE: nothing */
 };
 int report_retrieval(FILE *f, const struct report_retrieval *r);
 

@@ -160,27 +160,26 @@ int retrieval_measure(struct retrieval_run *run, const struct retrieval_set *s,
 	return rc ? rc : summarise(run, s);
 }
 
-int retrieval_stats(struct stats *out, const struct retrieval_set *sets, size_t n, size_t what,
-		    enum metric m, const size_t *a, const size_t *b)
+int retrieval_stats(struct stats *out, const struct retrieval_set *sets, size_t n, enum metric m,
+		    size_t a, size_t b)
 {
-	size_t first = what == SIZE_MAX ? 0 : what, end = what == SIZE_MAX ? n : what + 1, total = 0;
-	size_t *groups = mem_calloc(n, sizeof(*groups)), at = 0;
+	size_t *groups = mem_calloc(n, sizeof(*groups)), total = 0, at = 0;
 	double *v;
 	int rc = RAG_ENOMEM;
 
-	for (size_t i = first; i < end; i++)
+	for (size_t i = 0; i < n; i++)
 		total += sets[i].n;
 	v = mem_calloc(total, sizeof(*v));
-	for (size_t i = first; groups && v && i < end; i++) {
-		const double *x = sets[i].run[*a].values + m * sets[i].n;
-		const double *y = b ? sets[i].run[*b].values + m * sets[i].n : NULL;
+	for (size_t i = 0; groups && v && i < n; i++) {
+		const double *x = sets[i].run[a].values + m * sets[i].n;
+		const double *y = b == RETRIEVAL_NONE ? NULL : sets[i].run[b].values + m * sets[i].n;
 
-		groups[i - first] = sets[i].n;
+		groups[i] = sets[i].n;
 		for (size_t k = 0; k < sets[i].n; k++)
 			v[at++] = x[k] - (y ? y[k] : 0);
 	}
 	if (groups && v)
-		rc = stats_bootstrap(out, v, groups, end - first);
+		rc = stats_bootstrap(out, v, groups, n);
 	mem_free(groups);
 	mem_free(v);
 	return rc;

@@ -14,6 +14,7 @@
 #include "src/eval/stats.h"
 #include "src/eval/variant.h"
 
+#include <stdint.h>
 #include <stdio.h>
 
 #define RETRIEVAL_DEPTH 100
@@ -46,9 +47,10 @@ int retrieval_measure(struct retrieval_run *run, const struct retrieval_set *s,
 		      rag_progress_fn *progress, void *arg);
 void retrieval_run_release(struct retrieval_run *run);
 
-/* The metric's mean over sets, with its interval; b NULL: of run a alone, else of a - b.
- * what: SIZE_MAX for all n sets, or one's number. */
-int retrieval_stats(struct stats *out, const struct retrieval_set *sets, size_t n, size_t what,
-		    enum metric m, const size_t *a, const size_t *b);
+/* The mean of a run's metric over n sets, with its interval; b: of the differences
+ * between run a and run b, RETRIEVAL_NONE: of a alone. */
+#define RETRIEVAL_NONE SIZE_MAX
+int retrieval_stats(struct stats *out, const struct retrieval_set *sets, size_t n, enum metric m,
+		    size_t a, size_t b);
 
 #endif

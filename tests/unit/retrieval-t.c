@@ -277,6 +277,63 @@ static void test_own(void)
 	variants_release(&v);
 }
 
+/* Names that the embedder does not know, and decoys that it likes: only words find them. */
+static void put_names(void)
+{
+	struct buf docs = BUF_INIT, asked = BUF_INIT, grades = BUF_INIT;
+
+	mkdir(in_dir("names"), 0700);
+	buf_adds(&grades, "q\td\tg\n");
+	for (int i = 0; i < 30; i++) {
+		buf_addf(&docs, "{\"id\": \"d%d\", \"text\": \"Castles of stone near zq%dx.\"}\n", i, i);
+		buf_addf(&asked, "{\"id\": \"q%d\", \"text\": \"was rollo the leader of zq%dx\"}\n", i, i);
+		buf_addf(&grades, "q%d\td%d\t1\n", i, i);
+	}
+	for (int i = 0; i < 12; i++)
+		buf_addf(&docs, "{\"id\": \"decoy%d\", \"text\": \"Rollo was the leader, sea %d.\"}\n", i, i);
+	put("names/corpus.jsonl", buf_str(&docs));
+	put("names/queries.jsonl", buf_str(&asked));
+	put("names/qrels.tsv", buf_str(&grades));
+	buf_release(&docs);
+	buf_release(&asked);
+	buf_release(&grades);
+}
+
+static void test_tune(void)
+{
+	struct told t = { 0 };
+	struct stores_opts o = options(NULL, &t);
+	struct variants v = { .n = 0 };
+	struct stores *all = NULL;
+	struct collection *c = NULL;
+	struct retrieval_set s;
+	struct tune tune, again;
+	int rc;
+
+	put_names();
+	variants_add(&v, "fusion,dense", CUT_DEFAULT);
+	rc = retrieval_open(&s, in_dir("names"), true);
+	if (!rc)
+		rc = stores_new(&all, &o);
+	if (!rc)
+		rc = stores_get(&c, all, s.judged, s.name, &v.v[0]);
+	if (!rc)
+		rc = rag_set_weight(collection_rag(c), .95);
+	if (is_int(rc, RAG_OK, "a store whose vectors weigh too much")) {
+		is_int(tune_weight(&tune, &s, &v.v[0], c, tell, &t), RAG_OK, "is tuned");
+		ok(tune.best < .9 && tune.ndcg[0] > tune.ndcg[TUNE_WEIGHTS - 1], "to less");
+		ok(fabs(tune.now - tune.ndcg[TUNE_WEIGHTS - 1]) < 1e-12, "its own weight is what was set");
+		ok(tune.helps && tune.gain.low > 0 && tune.gain.mean <= 1 - tune.now + 1e-9, "which helps");
+		is_int(rag_set_weight(collection_rag(c), tune.best), RAG_OK, "it is kept");
+		is_int(tune_weight(&again, &s, &v.v[0], c, NULL, NULL), RAG_OK, "and tuned again");
+		ok(!again.helps && again.best == tune.best && again.gain.mean <= 0, "there is nothing to gain any more");
+		is_int(tune_weight(&again, &s, &v.v[1], c, NULL, NULL), RAG_EINVAL, "vectors alone have no weight");
+	}
+	retrieval_close(&s);
+	stores_free(all);
+	variants_release(&v);
+}
+
 static void test_variants(void)
 {
 	static const char *const bad[][2] = {
@@ -370,6 +427,7 @@ int main(void)
 	test_kept();
 	test_windows();
 	test_own();
+	test_tune();
 	test_variants();
 	test_bad();
 	put_set("set", corpus);

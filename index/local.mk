@@ -11,7 +11,8 @@ libcore_la_SOURCES += \
 	index/search.c index/search.h \
 	index/store.c index/store.h index/store_impl.h \
 	index/store_hidden.c index/store_publish.c index/store_read.c index/store_settings.c \
-	index/store_stage.c index/store_state.c index/store_vec.c index/store_verify.c \
+	index/store_check.h index/store_stage.c index/store_state.c index/store_vec.c \
+	index/store_verify.c index/store_verify_words.c \
 	index/store_words.c index/store_write.c \
 	index/tally.c index/tally.h \
 	index/vectors.c index/vectors.h \

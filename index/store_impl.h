@@ -80,7 +80,7 @@ struct store_writer {
 	struct store *s;
 	int lock_fd;
 	struct stage *stages;		/* list of the living */
-	struct words_build *words;	/* owned */
+	struct words_build *words;	/* owned; NULL until words_begin() is through */
 };
 
 struct layout {		/* a content's chunks in a generation */
@@ -216,8 +216,12 @@ struct words_state {	/* a record of DB_META */
 	struct store_words set;
 	uint64_t todo, todo_end;	/* chunks todo <= id < todo_end have no words yet */
 };
+int words_state_get(struct words_state *out, struct tx *t);	/* RAG_ENOENT without a message */
 int words_state_put(struct tx *t, const struct words_state *ws);
-int words_begin(struct store_writer *w);	/* indexes what has no words; before anything is staged */
+/* The words of a visible chunk. */
+int words_of_chunk(struct words_build *b, struct store_snap *v, const struct store_chunk *c);
+/* Indexes what has no words; before anything is published or forgotten. */
+int words_begin(struct store_writer *w);
 void words_title(const char **s, size_t *n, const char *context);	/* the part of it that is read */
 struct words_new {	/* a block on its way in */
 	const struct buf *block;

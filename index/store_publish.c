@@ -421,7 +421,7 @@ int store_publish(struct stage_result *results, struct store_writer *w, struct s
 {
 	struct publish job = { .stages = stages, .results = results, .n = n, .now = (int64_t)time(NULL) };
 	size_t memory = 0;
-	int rc = RAG_OK;
+	int rc = words_begin(w);
 
 	for (size_t i = 0; !rc && i < n; i++) {
 		struct stage *st = stages[i];

@@ -353,7 +353,7 @@ static int read_text(struct buf *out, struct stage *st, struct store_snap *v, ui
 
 int stage_words(struct stage *st, size_t max)
 {
-	struct words_build *b = st->w->words;
+	struct words_build *b;
 	struct buf text = BUF_INIT;
 	struct words_field f[3];
 	struct store_snap *v;
@@ -363,9 +363,12 @@ int stage_words(struct stage *st, size_t max)
 
 	if (st->words.len || no == st->n_chunks)
 		return RAG_OK;
-	rc = store_snap(&v, st->w->s);
+	rc = words_begin(st->w);
+	if (!rc)
+		rc = store_snap(&v, st->w->s);
 	if (rc)
 		return rc;
+	b = st->w->words;
 	words_build_clear(b);
 	words_title(&f[0].s, &f[0].n, st->context);
 	while (!rc && at < st->chunks.len && bytes < max) {

@@ -55,8 +55,7 @@ int words_state_put(struct tx *t, const struct words_state *ws)
 	return rc;
 }
 
-/* RAG_ENOENT, without a message, where there is none. */
-static int words_state_get(struct words_state *out, struct tx *t)
+int words_state_get(struct words_state *out, struct tx *t)
 {
 	struct codec_in in;
 	const char *language;
@@ -468,12 +467,29 @@ static int step_txn(struct tx *t, void *arg)
 	return rc || !job->block->len ? rc : words_append(t, t->st.generation, &in, 1);
 }
 
+int words_of_chunk(struct words_build *b, struct store_snap *v, const struct store_chunk *c)
+{
+	struct buf text = BUF_INIT;
+	struct words_field f[3];
+	struct content co;
+	int rc = content_get(&co, &v->tx, c->content);
+
+	if (!rc)
+		rc = store_text(&text, v, c->content, c->start, c->end);
+	if (!rc) {
+		words_title(&f[0].s, &f[0].n, co.context);
+		f[1] = (struct words_field){ c->heading, c->heading_len };
+		f[2] = (struct words_field){ buf_str(&text), text.len };
+		rc = words_build_add(b, c->id, f, 3);
+	}
+	buf_release(&text);
+	return rc;
+}
+
 /* Words of visible chunks from `from` on, some 1 MiB of text; *next: the chunk to go on with. */
 static int step_build(uint64_t *next, struct words_build *b, struct store_snap *v, uint64_t from, uint64_t end)
 {
-	struct buf text = BUF_INIT;
 	struct store_chunk ch;
-	struct content co;
 	MDB_cursor *c;
 	uint8_t k[12];
 	MDB_val key = { sizeof(k), k }, val;
@@ -483,7 +499,6 @@ static int step_build(uint64_t *next, struct words_build *b, struct store_snap *
 	key_gen64(k, v->tx.st.generation, from);
 	*next = end;
 	for (; !rc; n++) {
-		struct words_field f[3];
 		uint64_t id;
 
 		rc = tx_seek(&key, &val, &v->tx, c, n ? MDB_NEXT : MDB_SET_RANGE);
@@ -498,24 +513,13 @@ static int step_build(uint64_t *next, struct words_build *b, struct store_snap *
 		}
 		rc = chunk_decode(&ch, v->tx.s, id, &val);
 		if (!rc)
-			rc = content_get(&co, &v->tx, ch.content);
-		if (rc == RAG_ENOENT) {		/* in limbo */
+			rc = words_of_chunk(b, v, &ch);
+		if (rc == RAG_ENOENT)		/* in limbo */
 			rc = RAG_OK;
-			continue;
-		}
-		buf_clear(&text);
-		if (!rc)
-			rc = store_text(&text, v, ch.content, ch.start, ch.end);
-		if (rc)
-			break;
-		words_title(&f[0].s, &f[0].n, co.context);
-		f[1] = (struct words_field){ ch.heading, ch.heading_len };
-		f[2] = (struct words_field){ buf_str(&text), text.len };
-		rc = words_build_add(b, id, f, 3);
-		bytes += text.len + f[0].n + f[1].n;
+		else
+			bytes += ch.end - ch.start + ch.heading_len;
 	}
 	mdb_cursor_close(c);
-	buf_release(&text);
 	return rc == RAG_ENOENT ? RAG_OK : rc;
 }
 
@@ -554,11 +558,14 @@ static int first_txn(struct tx *t, void *arg)
 
 int words_begin(struct store_writer *w)
 {
+	struct words_build *b = NULL;
 	struct words_state ws;
 	struct store_snap *v;
 	bool more = true;
 	int rc;
 
+	if (w->words)
+		return RAG_OK;
 	if (!w->s->dbi[DB_WORDS])
 		return err_set(RAG_EFULL, "no room in store '%s' for an index of its words", w->s->dir);
 	rc = store_snap(&v, w->s);
@@ -570,13 +577,17 @@ int words_begin(struct store_writer *w)
 		ws.set = (struct store_words)STORE_WORDS_INIT;
 		rc = store_txn(w->s, first_txn, NULL);
 	}
-	words_build_free(w->words);
-	w->words = NULL;
 	if (!rc)
-		rc = words_build_new(&w->words, ws.set.language, ws.set.stop);
+		rc = words_build_new(&b, ws.set.language, ws.set.stop);
 	while (!rc && more)
-		rc = index_some(&more, w, w->words);
-	return rc ? rc : store_tidy_words(w);
+		rc = index_some(&more, w, b);
+	if (!rc)
+		rc = store_tidy_words(w);
+	if (rc)
+		words_build_free(b);
+	else
+		w->words = b;
+	return rc;
 }
 
 static int set_txn(struct tx *t, void *arg)
@@ -611,6 +622,8 @@ int store_set_words(struct store_writer *w, const struct store_words *set)
 	rc = words_build_new(&probe, set->language, set->stop);
 	words_build_free(probe);
 	if (!rc)
+		rc = words_begin(w);
+	if (!rc)
 		rc = store_snap(&v, w->s);
 	if (rc)
 		return rc;
@@ -623,7 +636,10 @@ int store_set_words(struct store_writer *w, const struct store_words *set)
 		if (!st->published)
 			return err_set(RAG_EINVAL, "other words while '%.200s' is being staged", st->uri);
 	rc = store_sweep(w);	/* what waits in limbo would come to have hidden words that are none */
-	if (!rc)
-		rc = store_txn(w->s, set_txn, &job);
+	if (rc)
+		return rc;
+	words_build_free(w->words);
+	w->words = NULL;	/* words_begin() goes on where this is cut off */
+	rc = store_txn(w->s, set_txn, &job);
 	return rc ? rc : words_begin(w);
 }

@@ -269,8 +269,10 @@ static int forget_txn(struct tx *t, void *arg)
 int store_forget(struct store_writer *w, const uint64_t *docs, size_t n)
 {
 	struct forget job = { docs, n };
-	int rc = store_txn(w->s, forget_txn, &job);
+	int rc = words_begin(w);
 
+	if (!rc)
+		rc = store_txn(w->s, forget_txn, &job);
 	if (!rc && !store_sweep(w) && !store_compact_blocks(w))
 		store_tidy_words(w);
 	return rc;

@@ -13,6 +13,7 @@
 
 #include "index/search.h"
 #include "index/store_impl.h"
+#include "index/words.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -24,11 +25,11 @@
 #define LARGE 2300000
 
 static char dir[128];
-static unsigned long countdown;
+static unsigned long countdown, words_point;
 
 static void die_at_zero(void)
 {
-	if (!--countdown)
+	if (countdown && !--countdown)
 		kill(getpid(), SIGKILL);
 }
 
@@ -208,6 +209,32 @@ static void script_large(int fd)
 	play(fd, steps, sizeof(steps) / sizeof(steps[0]));
 }
 
+/* All words are indexed anew, in several steps. */
+static void script_words(int fd)
+{
+	static const struct note steps[] = {
+		{ 0, 3, { 1, 2, 3 }, { 1, 1, 1 } },
+		{ 0, 2, { 2, URIS - 1 }, { 2, 1 } },
+	};
+	struct store_words set = { "german", false, 1, 0 };
+	struct store *s;
+	struct store_writer *w;
+
+	if (open_pair(&s, &w, dir, 0))
+		_exit(2);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		struct note n = steps[i];
+
+		operate(s, w, fd, &n);
+	}
+	countdown = words_point;	/* only what follows is to be cut off */
+	if (store_set_words(w, &set))
+		_exit(6);
+	store_write_end(w);
+	store_close(s);
+	_exit(0);
+}
+
 /* ---- the witness ----------------------------------------------------------------- */
 
 static int known[URIS];		/* version acknowledged; 0: none */
@@ -253,6 +280,32 @@ static bool swept(struct store *s)
 	mdb_cursor_close(c);
 	store_snap_end(v);
 	return empty;
+}
+
+/* A word of each document is found, whatever was cut off. */
+static bool indexed(struct store *s)
+{
+	struct words_query *q;
+	struct words_hit hit[1];
+	struct store_snap *v;
+	size_t n = 0;
+	bool good = !store_snap(&v, s);
+	char word[32];
+
+	for (int i = 0; good && i < URIS; i++) {
+		snprintf(word, sizeof(word), "%d-%d", known[i] * 1000 + i, 2 * 7919 + known[i] * 1000 + i);
+		if (!known[i] || size_of(i, known[i]) < 100)
+			continue;
+		good = !words_query_new(&q, v, word, strlen(word));
+		if (good) {
+			good = !words_search(hit, &n, q, 1, NULL) && n == 1;
+			words_query_free(q);
+		}
+		if (!good)
+			printf("# doc%d is not found by '%s'\n", i, word);
+	}
+	store_snap_end(v);
+	return good;
 }
 
 /* Opens what the dead writer left; takes the outcome of the pending operation as known. */
@@ -306,7 +359,7 @@ static bool judge(const char *what)
 	good &= !store_write_begin(&w, s);
 	if (good) {
 		store_write_end(w);
-		good &= swept(s);
+		good &= swept(s) && indexed(s);
 		good &= store_verify(s, print_line, NULL) == RAG_OK;
 	}
 	store_close(s);
@@ -356,16 +409,23 @@ static bool witness(const char *what, void (*run)(int fd, unsigned a, int b), un
 	return judge(what) && (*died || !status);
 }
 
-static void run_script(int fd, unsigned is_large, int b)
+enum script { SMALL, LARGE_ONE, WORDS };
+
+static void run_script(int fd, unsigned which, int b)
 {
 	(void)b;
-	if (is_large)
+	if (which == LARGE_ONE)
 		script_large(fd);
+	if (which == WORDS) {
+		words_point = countdown;
+		countdown = 0;
+		script_words(fd);
+	}
 	script(fd);
 }
 
 /* step: per cent by which the point moves on, beside 1 */
-static void test_points(unsigned is_large, unsigned step)
+static void test_points(enum script which, unsigned step, int least)
 {
 	unsigned long point = 0;
 	bool died = true, good = true;
@@ -378,10 +438,10 @@ static void test_points(unsigned is_large, unsigned step)
 		strcpy(dir, tmp_dir());
 		memset(known, 0, sizeof(known));
 		snprintf(what, sizeof(what), "point %lu", point);
-		good = witness(what, run_script, is_large, 0, point, 0, &died);
+		good = witness(what, run_script, which, 0, point, 0, &died);
 		rm_tree(dir);
 	}
-	ok(good && deaths > 12, "killed at %d points up to %lu, nothing is lost and nothing is in part", deaths, point);
+	ok(good && deaths >= least, "killed at %d points up to %lu, nothing is lost and nothing is in part", deaths, point);
 }
 
 static void test_random(int rounds)
@@ -412,8 +472,9 @@ static void test_random(int rounds)
 
 int main(int argc, char **argv)
 {
-	test_points(0, 0);
-	test_points(1, 50);
+	test_points(SMALL, 0, 100);
+	test_points(LARGE_ONE, 50, 13);
+	test_points(WORDS, 40, 5);
 	test_random(argc > 1 ? atoi(argv[1]) : 30);
 	return tap_done();
 }

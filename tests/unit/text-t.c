@@ -125,6 +125,8 @@ static void test_stem(void)
 	free(big);
 	text_stemmer_free(st);
 	text_stemmer_free(NULL);
+	is_int(text_stemmer_new(&st, "latin"), RAG_EUNSUP, "a language without a stemmer");
+	ok(!st && strstr(err_msg(), "'latin'") && strstr(err_msg(), "german"), "is named, and those with one");
 	buf_release(&b);
 }
 

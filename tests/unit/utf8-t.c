@@ -111,8 +111,34 @@ static void test_decompose(void)
 	ok(utf8_decompose(out, UTF8_BAD) == 1 && out[0] == UTF8_BAD, "out of range: itself");
 }
 
+static void test_fold(void)
+{
+	static const char *const pairs[][2] = {
+		{ "", "" }, { "ABC", "abc" }, { "\xEF\xAC\x81\xC3\x89", "fi\xC3\xA9" }, { "\xEF\xBC\xA1", "a" },
+		{ "e\xCC\x81", "\xC3\xA9" }, { "\xC3\x9F", "ss" }, { "\xCE\xA3\xCF\x82", "\xCF\x83\xCF\x83" },
+	};
+	struct buf b = BUF_INIT;
+	char big[UTF8_FOLD_MAX + 2];
+	size_t i;
+
+	for (i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+		buf_clear(&b);
+		is_int(utf8_fold(&b, pairs[i][0], strlen(pairs[i][0])), RAG_OK, pairs[i][0]);
+		is_str(buf_str(&b), pairs[i][1], "folded");
+	}
+	for (i = 0; i + 3 <= UTF8_FOLD_MAX; i += 3)
+		memcpy(big + i, "\xEF\xB7\xBA", 3);	/* one code point that folds to 18 */
+	buf_clear(&b);
+	is_int(utf8_fold(&b, big, i), RAG_OK, "the longest there is");
+	ok(b.len > 18 * (i / 3), "%zu bytes", b.len);
+	is_int(utf8_fold(&b, big, UTF8_FOLD_MAX + 1), RAG_ELIMIT, "longer");
+	is_int(utf8_fold(&b, "a\xFF", 2), RAG_EINVAL, "not UTF-8");
+	buf_release(&b);
+}
+
 int main(void)
 {
+	test_fold();
 	test_round_trip();
 	test_invalid();
 	test_floor();

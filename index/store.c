@@ -26,7 +26,7 @@
 static const char *const db_names[DB_COUNT] = {
 	"meta", "doc", "uri", "content", "hash", "owner", "text", "mark",
 	"layout", "chunk", "gen", "block", "hidden", "limbo", "lack",
-	"words", "words_hidden",
+	"words", "words_hidden", "space", "tokens",
 };
 
 /* LMDB forbids a process to open an environment twice (its file locks belong

@@ -31,6 +31,8 @@
 #define STORE_TYPE_MAX 255u
 #define STORE_HEADING_MAX 65535u
 #define STORE_DIM_MAX 65536u
+#define STORE_SPACE_MAX (1u << 25)
+#define STORE_TOKENS_MAX (1u << 20)
 #define STORE_UUID_LEN 16
 #define STORE_LANGUAGE_MAX 31u
 
@@ -191,6 +193,11 @@ int store_words_hidden(struct store_range **out, size_t *n, struct store_snap *v
 /* The chunks of a content; first == end if it has none. */
 int store_content_range(struct store_range *out, struct store_snap *v, uint64_t content);
 
+/* Bytes of token vectors (index/late.h knows what they mean), behind their checksum.
+ * RAG_ENOENT, without a message: there are none. */
+int store_space(const void **out, size_t *n, struct store_snap *v);	/* what the generation's are projected with */
+int store_tokens(const void **out, size_t *n, struct store_snap *v, uint64_t chunk);
+
 /* ---- writing ---------------------------------------------------------------- */
 
 /* Takes the writer's lock (RAG_EBUSY at once, naming the process that has it) and
@@ -210,6 +217,15 @@ int store_set_weight(struct store_writer *w, float weight);	/* RAG_EINVAL: not 0
 /* How words are analysed and scored.  Nothing if it is so already; another language or other
  * stop words: all words are indexed anew before it returns.  RAG_EUNSUP: no such language. */
 int store_set_words(struct store_writer *w, const struct store_words *set);
+
+/* What all token vectors of the generation are projected with, before the first of
+ * them; RAG_EINVAL when it is set already. */
+int store_set_space(struct store_writer *w, const void *p, size_t n);
+
+struct store_bytes {
+	const void *p;
+	size_t n;
+};
 
 struct stage_doc {
 	const char *uri;		/* 1 .. STORE_URI_MAX bytes */
@@ -245,6 +261,9 @@ int stage_have(bool *have, struct stage *st);
  * All chunks or none have vectors when it is published (RAG_EINVAL otherwise).
  * RAG_EINVAL too for what is not finite or all zeros. */
 int stage_vectors(struct stage *st, const float *vectors, size_t n);
+/* Token vectors of the next n chunks, which have their vectors.  All chunks or none
+ * have them when it is published. */
+int stage_tokens(struct stage *st, const struct store_bytes *tokens, size_t n);
 /* Drops what was not published.  NULL is allowed. */
 void stage_free(struct stage *st);
 
@@ -265,8 +284,9 @@ int store_publish(struct stage_result *results, struct store_writer *w, struct s
 
 /* Gone from every answer at once, all or none.  RAG_ENOENT names the first id that is none. */
 int store_forget(struct store_writer *w, const uint64_t *docs, size_t n);
-/* (n, dim) vectors for chunks as store_lacking() listed them, in that order; durable.
+/* (n, dim) vectors and (n) token vectors (NULL: none) for chunks as store_lacking() listed them, in that order; durable.
  * Chunks that have been forgotten meanwhile are passed over. */
-int store_add_vectors(struct store_writer *w, const uint64_t *chunks, const float *vectors, size_t n);
+int store_add_vectors(struct store_writer *w, const uint64_t *chunks, const float *vectors,
+		      const struct store_bytes *tokens, size_t n);
 
 #endif

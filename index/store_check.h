@@ -41,4 +41,7 @@ uint64_t check_rows(const struct check *c);	/* that c->seen marks */
 /* ---- store_verify_words.c */
 int check_words(struct check *c);
 
+/* ---- store_verify_tokens.c */
+int check_tokens(struct check *c);
+
 #endif

@@ -24,7 +24,7 @@
 enum store_db {		/* keys and values: index/README.md */
 	DB_META, DB_DOC, DB_URI, DB_CONTENT, DB_HASH, DB_OWNER, DB_TEXT, DB_MARK,
 	DB_LAYOUT, DB_CHUNK, DB_GEN, DB_BLOCK, DB_HIDDEN, DB_LIMBO, DB_LACK,
-	DB_WORDS, DB_WORDS_HIDDEN,
+	DB_WORDS, DB_WORDS_HIDDEN, DB_SPACE, DB_TOKENS,
 	DB_COUNT
 };
 #define DB_LATER DB_WORDS		/* from here on: not in stores made by older programs */
@@ -161,6 +161,8 @@ int doc_patch(struct tx *t, uint64_t id, size_t at, const void *p, size_t n);
 int owner_first(uint64_t *doc, struct tx *t, uint64_t content);	/* RAG_ENOENT without a message */
 int owner_del(struct tx *t, uint64_t content, uint64_t doc);
 int content_retire(struct tx *t, uint64_t id);
+/* It lacks no vector, nor token vectors where the generation has a space for them. */
+int content_full(bool *full, struct tx *t, uint32_t gen, const struct layout *l);
 
 /* ---- store_write.c */
 int store_sweep(struct store_writer *w);	/* what is in limbo and belongs to no living stage */
@@ -181,11 +183,12 @@ struct stage {
 	struct buf text, marks;		/* not yet on disk */
 	struct buf chunks;		/* not yet on disk: stage_chunk_next() reads them */
 	struct buf vec;			/* fp16 rows not yet on disk */
+	struct buf tokens;		/* not yet on disk: stage_write_tokens() reads them */
 	struct buf words;		/* a block of words not yet on disk; ids are chunk numbers from 0 */
-	uint64_t text_len, n_chunks, n_vec;
+	uint64_t text_len, n_chunks, n_vec, n_tokens;
 	uint64_t mark_at, chunk_at;	/* of the last one */
 	uint32_t text_pieces, mark_pieces;	/* on disk */
-	uint64_t chunks_done, vec_done;	/* on disk */
+	uint64_t chunks_done, vec_done, tokens_done;	/* on disk */
 	uint64_t words_done, words_next;	/* chunks whose words are on disk; and in words, too */
 	size_t words_at;		/* of chunk words_next in chunks */
 
@@ -200,6 +203,7 @@ size_t stage_memory(const struct stage *st);
 /* The words of the next chunks, about max bytes of them, into st->words; nothing if it has some. */
 int stage_words(struct stage *st, size_t max);
 int stage_close(struct stage *st);
+int stage_leave(struct stage *st, int rc);	/* each call's end: breaks it, or spills what is too much */
 int stage_spill(struct stage *st);	/* all that is final, to where nobody sees it */
 struct written {			/* by one call of stage_write_*() */
 	size_t text, marks, chunks;	/* bytes of the stage's bufs */
@@ -230,6 +234,17 @@ struct words_new {	/* a block on its way in */
 /* May take small blocks in, too. */
 int words_append(struct tx *t, uint32_t gen, const struct words_new *in, size_t n);
 int store_tidy_words(struct store_writer *w);	/* merges, and drops what is mostly dead */
+
+/* ---- store_tokens.c: what is read is behind its checksum; RAG_ENOENT without a message when absent */
+int tokens_put(struct tx *t, uint32_t gen, uint64_t chunk, const void *p, size_t n);
+int tokens_open(const void **out, size_t *n, const struct store *s, uint64_t chunk, const MDB_val *v);
+int tokens_get(const void **out, size_t *n, struct tx *t, uint32_t gen, uint64_t chunk);
+int space_get(const void **out, size_t *n, struct tx *t, uint32_t gen);
+int tokens_drop(struct tx *t, uint32_t gen);	/* all of them, and their space */
+/* What is given, to a generation that has a space. */
+int tokens_check(struct store *s, const struct store_bytes *t, size_t n);
+/* All that the stage has in memory, for its chunks from first on; *n says how many. */
+int stage_write_tokens(uint64_t *n, struct tx *t, const struct stage *st, uint64_t first);
 
 /* ---- store_vec.c */
 #define BLOCK_HEAD 16u

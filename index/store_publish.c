@@ -221,6 +221,23 @@ int content_retire(struct tx *t, uint64_t id)
 	return rc;
 }
 
+int content_full(bool *full, struct tx *t, uint32_t gen, const struct layout *l)
+{
+	const void *p;
+	size_t n;
+	int rc;
+
+	*full = l->n_vec == l->n;
+	if (!*full || !l->n)
+		return RAG_OK;
+	rc = space_get(&p, &n, t, gen);
+	if (!rc) {
+		rc = tokens_get(&p, &n, t, gen, l->first);	/* the first speaks for all */
+		*full = !rc;
+	}
+	return rc == RAG_ENOENT ? RAG_OK : rc;
+}
+
 /* ---- publish ------------------------------------------------------------------------- */
 
 struct publish {
@@ -259,6 +276,7 @@ static int content_new(uint64_t *id, struct tx *t, const struct stage *st, struc
 	struct content c = { .text_len = st->text_len, .type = st->type, .context = st->context,
 			     .type_len = strlen(st->type), .context_len = strlen(st->context) };
 	struct written w = { 0 };
+	uint64_t n;
 	uint8_t key[8], val[8];
 	int rc = RAG_OK;
 
@@ -280,6 +298,8 @@ static int content_new(uint64_t *id, struct tx *t, const struct stage *st, struc
 		for (uint64_t i = 0; !rc && i < l.n_vec; i++)
 			rc = rows_add(&job->rows, l.first + i,
 				      (const uint8_t *)st->vec.data + i * 2 * (size_t)st->dim);
+		if (!rc)
+			rc = stage_write_tokens(&n, t, st, l.first);
 	}
 	if (!st->content && l.n)
 		job->words[job->n_words++] = (struct words_new){ &st->words, l.first };
@@ -305,6 +325,7 @@ static int content_for(uint64_t *id, struct tx *t, const struct stage *st, struc
 {
 	uint64_t have;
 	struct layout l;
+	bool full;
 	MDB_val v;
 	int rc = tx_get(&v, t, DB_HASH, st->hash, HASH_LEN);
 
@@ -321,8 +342,9 @@ static int content_for(uint64_t *id, struct tx *t, const struct stage *st, struc
 	if (rc)
 		return rc;
 	*id = have;
-	if (l.n_vec == l.n || st->n_vec < l.n)
-		return RAG_OK;
+	rc = content_full(&full, t, st->generation, &l);
+	if (rc || full || st->n_vec < l.n || (l.n_vec == l.n && st->n_tokens < l.n))
+		return rc;
 	rc = content_new(id, t, st, job);
 	return rc ? rc : content_move(t, have, *id);
 }
@@ -432,6 +454,9 @@ int store_publish(struct stage_result *results, struct store_writer *w, struct s
 		if (!rc && st->n_vec && st->n_vec != st->n_chunks)
 			return err_set(RAG_EINVAL, "'%.200s' has %llu vectors for %llu chunks", st->uri,
 				       (unsigned long long)st->n_vec, (unsigned long long)st->n_chunks);
+		if (!rc && st->n_tokens && st->n_tokens != st->n_chunks)
+			return err_set(RAG_EINVAL, "'%.200s' has token vectors for %llu of %llu chunks", st->uri,
+				       (unsigned long long)st->n_tokens, (unsigned long long)st->n_chunks);
 		memory += stage_memory(st);
 		if (!rc && (st->content || memory > PUBLISH_MEMORY)) {
 			memory -= stage_memory(st);
@@ -455,6 +480,7 @@ int store_publish(struct stage_result *results, struct store_writer *w, struct s
 		buf_release(&stages[i]->marks);
 		buf_release(&stages[i]->chunks);
 		buf_release(&stages[i]->vec);
+		buf_release(&stages[i]->tokens);
 		buf_release(&stages[i]->words);
 	}
 	/* It is done and durable; what these leave undone the next writer does. */

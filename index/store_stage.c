@@ -119,12 +119,13 @@ void stage_free(struct stage *st)
 	buf_release(&st->chunks);
 	buf_release(&st->vec);
 	buf_release(&st->words);
+	buf_release(&st->tokens);
 	mem_free(st);
 }
 
 size_t stage_memory(const struct stage *st)
 {
-	return st->text.len + st->marks.len + st->chunks.len + st->vec.len;
+	return st->text.len + st->marks.len + st->chunks.len + st->vec.len + st->tokens.len;
 }
 
 /* Each call comes in its phase, or begins a later one. */
@@ -139,7 +140,7 @@ static int enter(struct stage *st, enum stage_phase phase, const char *what)
 	return RAG_OK;
 }
 
-static int leave(struct stage *st, int rc)
+int stage_leave(struct stage *st, int rc)
 {
 	if (!rc && stage_memory(st) > STAGE_MEMORY)
 		rc = stage_spill(st);
@@ -158,7 +159,7 @@ int stage_text(struct stage *st, const char *s, size_t n)
 	while (!rc && n) {
 		size_t some = n < STAGE_MEMORY / 2 ? n : STAGE_MEMORY / 2;
 
-		rc = leave(st, buf_add(&st->text, s, some));
+		rc = stage_leave(st, buf_add(&st->text, s, some));
 		st->text_len += some;
 		s += some;
 		n -= some;
@@ -190,10 +191,10 @@ int stage_marks(struct stage *st, const struct store_mark *m, size_t n)
 		if (!rc) {
 			hash_add(&st->mark_hash, st->marks.data + from, st->marks.len - from);
 			st->mark_at = m[i].at;
-			rc = leave(st, RAG_OK);
+			rc = stage_leave(st, RAG_OK);
 		}
 	}
-	return rc ? leave(st, rc) : rc;
+	return rc ? stage_leave(st, rc) : rc;
 }
 
 int stage_chunks(struct stage *st, const struct stage_chunk *c, size_t n)
@@ -279,7 +280,7 @@ int stage_have(bool *have, struct stage *st)
 	if (!rc)
 		rc = layout_get(&l, &v->tx, st->generation, codec_get64(val.mv_data));
 	if (!rc)
-		*have = l.n_vec == l.n;
+		rc = content_full(have, &v->tx, st->generation, &l);
 	store_snap_end(v);
 	return rc == RAG_ENOENT ? RAG_OK : rc;
 }
@@ -310,7 +311,7 @@ int stage_vectors(struct stage *st, const float *vectors, size_t n)
 			vectors += batch * st->dim;
 			n -= batch;
 		}
-		rc = leave(st, rc);
+		rc = stage_leave(st, rc);
 	}
 	return rc;
 }
@@ -497,7 +498,7 @@ static void drop_front(struct buf *b, size_t n)
 struct spill {
 	struct stage *st;
 	struct written w;
-	uint64_t content, first, vec_done;
+	uint64_t content, first, vec_done, tokens;
 };
 
 /* The content's record in limbo, with ids for its chunks once there are all. */
@@ -572,6 +573,9 @@ static int spill_txn(struct tx *t, void *arg)
 			rc = block_append(t, st->generation, st->dim, &rows);
 	}
 	rows_release(&rows);
+	s->tokens = 0;
+	if (!rc && s->first)
+		rc = stage_write_tokens(&s->tokens, t, st, s->first);
 	return rc;
 }
 
@@ -592,11 +596,14 @@ int stage_spill(struct stage *st)
 		st->mark_pieces += s.w.mark_pieces;
 		st->chunks_done += s.w.n_chunks;
 		st->vec_done = s.vec_done;
+		st->tokens_done += s.tokens;
 		drop_front(&st->text, s.w.text);
 		drop_front(&st->marks, s.w.marks);
 		drop_front(&st->chunks, s.w.chunks);
-		if (s.first)
+		if (s.first) {
 			buf_release(&st->vec);
+			buf_release(&st->tokens);
+		}
 		if (st->phase < STAGE_CLOSED)
 			break;		/* the rest is not yet final */
 	}

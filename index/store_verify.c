@@ -591,6 +591,8 @@ static int check_all(struct check *c)
 	if (!rc)
 		rc = check_vectors(c);
 	if (!rc)
+		rc = check_tokens(c);
+	if (!rc)
 		rc = check_words(c);
 	for (size_t i = 0; !rc && i < sizeof(counters) / sizeof(counters[0]); i++)
 		if (*counters[i].says != *counters[i].is)

@@ -139,6 +139,8 @@ static int sweep_one(struct tx *t, uint64_t content, const struct limbo *l, unsi
 	key_gen64(to, l->generation, l->first + l->n);
 	if (!rc)
 		rc = del_range(t, DB_CHUNK, from, to, budget);
+	if (!rc)
+		rc = del_range(t, DB_TOKENS, from, to, budget);
 	if (rc || !*budget)
 		return rc;
 	for (int i = 0; l->n && i < 2; i++) {
@@ -316,6 +318,8 @@ static int gen_txn(struct tx *t, void *arg)
 				     "not with '%s' (%u)", t->s->dir, g.embedder, g.dim, embedder, dim);
 		else
 			rc = blocks_drop(t, t->st.generation);	/* dead rows of the other one */
+		if (!rc)
+			rc = tokens_drop(t, t->st.generation);
 	}
 	codec_key32(key, t->st.generation);
 	if (!rc)
@@ -355,6 +359,7 @@ int store_set_generation(struct store_writer *w, const char *chunking, const cha
 struct add {
 	const uint64_t *ids;
 	const uint8_t *vec;
+	const struct store_bytes *tokens;	/* NULL: none */
 	size_t n;
 	uint32_t dim;
 	struct vec_rows rows;
@@ -420,6 +425,8 @@ static int add_txn(struct tx *t, void *arg)
 			return err_set(RAG_EINVAL, "a vector for chunk %llu before that of %llu",
 				       (unsigned long long)id, (unsigned long long)(l.first + l.n_vec));
 		rc = rows_add(&job->rows, id, job->vec + i * 2 * (size_t)job->dim);
+		if (!rc && job->tokens)
+			rc = tokens_put(t, t->st.generation, id, job->tokens[i].p, job->tokens[i].n);
 		l.n_vec++;
 		t->st.vectors++;
 	}
@@ -428,7 +435,8 @@ static int add_txn(struct tx *t, void *arg)
 	return rc ? rc : block_append(t, t->st.generation, job->dim, &job->rows);
 }
 
-int store_add_vectors(struct store_writer *w, const uint64_t *chunks, const float *vectors, size_t n)
+int store_add_vectors(struct store_writer *w, const uint64_t *chunks, const float *vectors,
+		      const struct store_bytes *tokens, size_t n)
 {
 	struct store_generation g;
 	struct store_snap *v;
@@ -448,6 +456,8 @@ int store_add_vectors(struct store_writer *w, const uint64_t *chunks, const floa
 	for (size_t i = 1; i < n; i++)
 		if (chunks[i] <= chunks[i - 1])
 			return err_set(RAG_EINVAL, "chunks out of order");
+	if (tokens && (rc = tokens_check(w->s, tokens, n)))
+		return rc;
 	dim = g.dim;
 	batch = block_rows(g.dim);
 	vec = mem_alloc(batch * dim * sizeof(*vec));
@@ -456,6 +466,7 @@ int store_add_vectors(struct store_writer *w, const uint64_t *chunks, const floa
 	for (size_t i = 0; !rc && i < n; i += job.n) {
 		job.n = n - i < batch ? n - i : batch;
 		job.ids = chunks + i;
+		job.tokens = tokens ? tokens + i : NULL;
 		job.vec = (const uint8_t *)vec;
 		job.dim = g.dim;
 		rc = vec_encode(vec, vectors + i * dim, job.n, dim);

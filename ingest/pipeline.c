@@ -350,7 +350,7 @@ static int fill_lacking(struct run *r)
 			t[i] = (struct embed_text){ texts.data + at[i], at[i + 1] - at[i] };
 		rc = embed_texts(vectors, r->embed, t, n, 1, &cut, &r->progress);
 		if (!rc)
-			rc = store_add_vectors(r->writer, ids, vectors, n);
+			rc = store_add_vectors(r->writer, ids, vectors, NULL, n);
 	}
 	mem_free(vectors);
 	buf_release(&texts);

@@ -5,6 +5,7 @@
 #ifndef RAG_TESTS_STORE_UTIL_H
 #define RAG_TESTS_STORE_UTIL_H
 
+#include "index/late.h"
 #include "index/search.h"
 #include "index/store.h"
 #include "base/err.h"
@@ -72,6 +73,65 @@ static void vector_of(float *out, size_t dim, const char *s, size_t n)
 	}
 }
 
+/* What has vectors has token vectors, too: after put_space(). */
+static bool with_tokens;
+
+/* Some tokens, by what the text begins with. */
+__attribute__((unused))
+static int stage_tokens_of(struct stage *st, const char *s, size_t n)
+{
+	uint8_t bytes[9 * LATE_TOKEN];
+	struct store_bytes t = { bytes, (1 + (unsigned char)s[0] % 9) * LATE_TOKEN };
+
+	memset(bytes, (int)n, sizeof(bytes));
+	return stage_tokens(st, &t, 1);
+}
+
+__attribute__((unused))
+static bool has_space(struct store *s)
+{
+	struct store_snap *v;
+	const void *p;
+	size_t n;
+	bool yes;
+
+	if (store_snap(&v, s))
+		return false;
+	yes = !store_space(&p, &n, v);
+	store_snap_end(v);
+	return yes;
+}
+
+/* Unless there is one. */
+__attribute__((unused))
+static int put_space(struct store *s, struct store_writer *w, size_t dim)
+{
+	struct late_learn *l = NULL;
+	struct buf b = BUF_INIT;
+	float *x;
+	int rc;
+
+	with_tokens = true;
+	if (has_space(s))
+		return RAG_OK;
+	x = mem_calloc(dim, sizeof(*x));
+	rc = x ? late_learn_new(&l, dim) : RAG_ENOMEM;
+
+	for (size_t i = 0; !rc && i < dim; i++) {
+		x[i] = 1;
+		rc = late_learn_add(l, x, 1, 1);
+		x[i] = 0;
+	}
+	if (!rc)
+		rc = late_learn_end(&b, l);
+	if (!rc)
+		rc = store_set_space(w, b.data, b.len);
+	late_learn_free(l);
+	buf_release(&b);
+	mem_free(x);
+	return rc;
+}
+
 __attribute__((unused))
 static int stage_doc_of(struct stage **out, struct store_writer *w, const struct text_doc *d)
 {
@@ -102,6 +162,8 @@ static int stage_doc_of(struct stage **out, struct store_writer *w, const struct
 
 		vector_of(v, d->dim, d->text + at, at + CHUNK < len ? CHUNK : len - at);
 		rc = stage_vectors(st, v, 1);
+		if (!rc && with_tokens)
+			rc = stage_tokens_of(st, d->text + at, len - at);
 	}
 	if (rc)
 		stage_free(st);

@@ -134,7 +134,7 @@ static void follow(struct store *s, struct store_writer *w)
 	store_snap_end(v);
 	for (size_t i = 0; i < n; i++)
 		vector_of(vec + i * DIM, DIM, (char *)&ids[i], sizeof(ids[i]));
-	if (n && store_add_vectors(w, ids, vec, n))
+	if (n && store_add_vectors(w, ids, vec, NULL, n))
 		_exit(5);
 }
 
@@ -143,7 +143,7 @@ static void load(int fd, unsigned seed, int version)
 	struct store *s;
 	struct store_writer *w;
 
-	if (open_pair(&s, &w, dir, 0))
+	if (open_pair(&s, &w, dir, 0) || put_space(s, w, DIM))
 		_exit(2);
 	srand(seed);
 	for (int i = 0; i < 60; i++) {
@@ -170,7 +170,7 @@ static void play(int fd, const struct note *steps, size_t n_steps)
 	struct store *s;
 	struct store_writer *w;
 
-	if (open_pair(&s, &w, dir, 0))
+	if (open_pair(&s, &w, dir, 0) || put_space(s, w, DIM))
 		_exit(2);
 	for (size_t i = 0; i < n_steps; i++) {
 		struct note n = steps[i];

@@ -82,7 +82,7 @@ static int do_vectors(void)
 	store_snap_end(v);
 	for (size_t i = 0; i < 10 * DIM; i++)
 		vec[i] = 1;
-	return rc ? rc : store_add_vectors(w, ids, vec, n);
+	return rc ? rc : store_add_vectors(w, ids, vec, NULL, n);
 }
 
 static int do_search(void)
@@ -158,6 +158,7 @@ static void setup(void)
 	struct stage_result r;
 
 	store_set_words(w, &set);
+	put_space(s, w, DIM);
 	put_doc(&r, w, &d);
 	d.uri = "other";
 	d.text = "Other.";
@@ -227,6 +228,7 @@ static void test_memory(void)
 		mem_fail_at(0);
 	}
 	is_int(do_open(), RAG_OK, "the store opens after failures");
+	with_tokens = false;
 	rm_tree(dir);
 	free(large);
 }

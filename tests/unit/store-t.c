@@ -413,7 +413,7 @@ static void test_words_first(void)
 	doc.dim = DIM;
 	is_int(put_doc(&r, w, &doc), RAG_EINVAL, "takes no vectors");
 	clean(s, "words alone are clean");
-	is_int(store_add_vectors(w, &r.doc, one, 1), RAG_EINVAL, "nor later ones");
+	is_int(store_add_vectors(w, &r.doc, one, NULL, 1), RAG_EINVAL, "nor later ones");
 	is_int(store_set_generation(w, "c", "tester", print_a, DIM), RAG_OK, "the embedder comes");
 	store_snap(&v, s);
 	is_int(store_generation(&g, v), RAG_OK, "and is known");
@@ -423,10 +423,10 @@ static void test_words_first(void)
 	store_snap_end(v);
 	for (size_t i = 0; i < n; i++)
 		vector_of(vec + i * DIM, DIM, (char *)&ids[i], sizeof(ids[i]));
-	is_int(store_add_vectors(w, ids, vec, 9), RAG_OK, "some come");
+	is_int(store_add_vectors(w, ids, vec, NULL, 9), RAG_OK, "some come");
 	clean(s, "a content with a part of its vectors is clean");
-	is_int(store_add_vectors(w, ids + 12, vec, 1), RAG_EINVAL, "not out of order");
-	is_int(store_add_vectors(w, ids + 3, vec + 3 * DIM, n - 3), RAG_OK, "the rest, and some again");
+	is_int(store_add_vectors(w, ids + 12, vec, NULL, 1), RAG_EINVAL, "not out of order");
+	is_int(store_add_vectors(w, ids + 3, vec + 3 * DIM, NULL, n - 3), RAG_OK, "the rest, and some again");
 	status_of(s, &st);
 	is_int((long long)st.vectors, 21, "all have one");
 	clean(s, "clean with all");
@@ -439,7 +439,7 @@ static void test_words_first(void)
 	ok(strstr(err_msg(), "tester") && strstr(err_msg(), "other"), "and both are named");
 	is_int(store_set_generation(w, "d", NULL, NULL, 0), RAG_OK, "another chunking is noted");
 	memset(some, 0, sizeof(some));
-	is_int(store_add_vectors(w, some, vec, 1), RAG_OK, "a chunk that is none is passed over");
+	is_int(store_add_vectors(w, some, vec, NULL, 1), RAG_OK, "a chunk that is none is passed over");
 
 	/* words that are ingested again with vectors */
 	doc.dim = 0;

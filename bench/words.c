@@ -4,7 +4,7 @@
  *	words SET STORE RUN [k1 b [ROUNDS]]
  *
  * STORE is made from SET if it is not there.  RUN gets the best 10 of each
- * question in trec_eval's form.  Writes one line of JSON: questions a second
+ * question: id, document, score.  Writes one line of JSON: questions a second
  * (analysed, searched for the best 10, the best of ROUNDS), microseconds to open
  * the store, and to find the first answer then, bytes of text and of the store.
  * bench/words.py compares it with bm25s.
@@ -101,12 +101,19 @@ static size_t ask(struct words_hit *out, struct store_snap *v, const struct judg
 	return n;
 }
 
-static int name(void *arg, const struct store_doc *d)
-{
-	const char **uri = arg;
+struct line {
+	FILE *out;
+	const char *query;
+	float score;
+};
 
-	*uri = d->uri;
-	return 1;
+/* Each document that has the text: to the judges they are different ones. */
+static int print(void *arg, const struct store_doc *d)
+{
+	struct line *l = arg;
+
+	fprintf(l->out, "%s\t%s\t%.9g\n", l->query, d->uri, (double)l->score);
+	return RAG_OK;
 }
 
 static void run(struct bench *b, FILE *out)
@@ -120,13 +127,11 @@ static void run(struct bench *b, FILE *out)
 		size_t n = ask(hit, v, &q, BEST);
 
 		for (size_t j = 0; j < n; j++) {
-			const char *uri = NULL;
+			struct line l = { out, q.id, hit[j].score };
 			struct store_chunk c;
 
 			check(store_chunk(&c, v, hit[j].id));
-			if (store_content_docs(v, c.content, name, &uri) != 1)
-				check(err_set(RAG_ECORRUPT, "a hit belongs to no document"));
-			fprintf(out, "%s Q0 %s %zu %.9g ragstone\n", q.id, uri, j + 1, (double)hit[j].score);
+			check(store_content_docs(v, c.content, print, &l));
 		}
 	}
 	store_snap_end(v);

@@ -302,7 +302,8 @@ static int identifier(struct analyze *a, const char *s, size_t n, uint32_t *at)
 		if (i < n && parts + 1 == PARTS_MAX)
 			parts = PARTS_MAX;	/* too many: it is a blob */
 	}
-	if (parts < 2 || parts > PARTS_MAX)
+	/* two parts that begin with a capital (YouTube, McDonald) are a name rather than code */
+	if (parts < 2 || parts > PARTS_MAX || (parts == 2 && is_upper((unsigned char)*s) && !memchr(s, '_', n)))
 		return one_word(a, s, n, (*at)++, TERM_WORD);
 	rc = one_word(a, s, n, *at, TERM_WHOLE);
 	for (size_t i = 0; !rc && i < parts; i++)

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "index/analyze.h"
 #include "index/store_impl.h"
 
 #define MAP_LARGEST ((size_t)1 << 40)	/* only address space: the file grows as it is used */
@@ -546,7 +547,7 @@ static int create(struct store *s)
 	if (!rc)
 		rc = tx_put(&t, DB_GEN, key, sizeof(key), b.data, b.len);
 	if (!rc)
-		rc = words_state_put(&t, &(struct words_state){ .set = STORE_WORDS_INIT });
+		rc = words_state_put(&t, &(struct words_state){ STORE_WORDS_INIT, ANALYZE_VERSION, 0, 0 });
 	if (!rc)
 		rc = state_save(&t);
 	if (!rc)

@@ -218,6 +218,7 @@ int stage_write(struct written *w, struct tx *t, const struct stage *st, uint64_
 /* ---- store_words.c */
 struct words_state {	/* a record of DB_META */
 	struct store_words set;
+	uint32_t version;		/* ANALYZE_VERSION of who indexed them */
 	uint64_t todo, todo_end;	/* chunks todo <= id < todo_end have no words yet */
 };
 int words_state_get(struct words_state *out, struct tx *t);	/* RAG_ENOENT without a message */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "index/analyze.h"
 #include "index/store_check.h"
 
 #define BATCH 256u	/* chunks that are analysed again at a time */
@@ -219,7 +220,7 @@ int check_words(struct check *c)
 	rc = check_each(c, DB_WORDS, 12, "a word block", check_block);
 	if (!rc)
 		rc = check_each(c, DB_WORDS_HIDDEN, 12, "a hidden range", check_hidden);
-	if (!rc)
+	if (!rc && ws.version == ANALYZE_VERSION)
 		rc = check_again(c, &ws);
 	for (size_t i = 0; i < c->n_spans; i++)
 		for (uint64_t id = c->span[i].first; !c->span[i].limbo && id < c->span[i].first + c->span[i].n; id++)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "index/analyze.h"
 #include "index/store_impl.h"
 
 #define PUBLISH_ROWS 2048u		/* blocks of more are merged in transactions of their own */
@@ -40,7 +41,7 @@ int words_state_put(struct tx *t, const struct words_state *ws)
 	if (!rc)
 		rc = codec_add32(&b, float_bits(ws->set.b));
 	if (!rc)
-		rc = codec_add32(&b, ws->set.stop);
+		rc = codec_add32(&b, ws->set.stop | ws->version << 8);
 	if (!rc)
 		rc = codec_add64(&b, ws->todo);
 	if (!rc)
@@ -59,6 +60,7 @@ int words_state_get(struct words_state *out, struct tx *t)
 {
 	struct codec_in in;
 	const char *language;
+	uint32_t flags;
 	size_t n;
 	MDB_val v;
 	int rc = tx_get(&v, t, DB_META, words_key, sizeof(words_key) - 1);
@@ -69,7 +71,9 @@ int words_state_get(struct words_state *out, struct tx *t)
 		return store_corrupt(t->s, "the record of its words fails its checksum");
 	out->set.k1 = bits_float(codec_read32(&in));
 	out->set.b = bits_float(codec_read32(&in));
-	out->set.stop = codec_read32(&in) != 0;
+	flags = codec_read32(&in);
+	out->set.stop = flags & 1;
+	out->version = flags >> 8;
 	out->todo = codec_read64(&in);
 	out->todo_end = codec_read64(&in);
 	language = codec_readstr(&in, &n);
@@ -547,13 +551,15 @@ static int index_some(bool *more, struct store_writer *w, struct words_build *b)
 	return rc;
 }
 
-/* A store of before there were words: all its chunks are still to be indexed. */
-static int first_txn(struct tx *t, void *arg)
+/* No words that are there stay, if any: all chunks are still to be indexed. */
+static int anew_txn(struct tx *t, void *arg)
 {
-	struct words_state ws = { STORE_WORDS_INIT, 1, t->st.next_chunk };
+	struct words_state ws = { *(struct store_words *)arg, ANALYZE_VERSION, 1, t->st.next_chunk };
+	int rc = blocks_drop_db(t, DB_WORDS, t->st.generation);
 
-	(void)arg;
-	return words_state_put(t, &ws);
+	if (!rc)
+		rc = blocks_drop_db(t, DB_WORDS_HIDDEN, t->st.generation);
+	return rc ? rc : words_state_put(t, &ws);
 }
 
 int words_begin(struct store_writer *w)
@@ -573,10 +579,10 @@ int words_begin(struct store_writer *w)
 		return rc;
 	rc = words_state_get(&ws, &v->tx);
 	store_snap_end(v);
-	if (rc == RAG_ENOENT) {
+	if (rc == RAG_ENOENT)		/* a store of before there were words */
 		ws.set = (struct store_words)STORE_WORDS_INIT;
-		rc = store_txn(w->s, first_txn, NULL);
-	}
+	if (rc == RAG_ENOENT || (!rc && ws.version != ANALYZE_VERSION))
+		rc = store_txn(w->s, anew_txn, &ws.set);
 	if (!rc)
 		rc = words_build_new(&b, ws.set.language, ws.set.stop);
 	while (!rc && more)
@@ -596,13 +602,8 @@ static int set_txn(struct tx *t, void *arg)
 	struct words_state ws;
 	int rc = words_state_get(&ws, t);
 
-	if (!rc && (strcmp(ws.set.language, set->language) || ws.set.stop != set->stop)) {
-		rc = blocks_drop_db(t, DB_WORDS, t->st.generation);
-		if (!rc)
-			rc = blocks_drop_db(t, DB_WORDS_HIDDEN, t->st.generation);
-		ws.todo = 1;
-		ws.todo_end = t->st.next_chunk;
-	}
+	if (!rc && (strcmp(ws.set.language, set->language) || ws.set.stop != set->stop))
+		return anew_txn(t, arg);
 	ws.set = *set;
 	return rc ? rc : words_state_put(t, &ws);
 }

@@ -58,9 +58,9 @@ static void test_english(void)
 	english("5. 7, x.y", "-5@0 -7@1 -x@2 -y@3");
 	english("getHTTPResponse_code", "=gethttpresponse_cod@0 get@0 http@1 respons@2 code@3");
 	english("parse_xml __init__ _ snake_", "=parse_xml@0 pars@0 xml@1 init@2 snake@3");
-	english("URLs PCs iPhones YouTube McDonald", "url@0 pcs@1 =iphon@2 -i@2 phone@3 =youtub@4 you@4 tube@5 "
-		"=mcdonald@6 mc@6 donald@7");
-	english("utf8 H1N1 B2B x86_64", "utf8@0 =h1n1@1 h1@1 n1@2 =b2b@3 b2@3 -b@4 =x86_64@5 x86@5 64@6");
+	english("URLs PCs iPhones YouTube McDonald", "url@0 pcs@1 =iphon@2 -i@2 phone@3 youtub@4 mcdonald@5");
+	english("NullPointerException parseXML", "=nullpointerexcept@0 null@0 pointer@1 except@2 =parsexml@3 pars@3 xml@4");
+	english("utf8 H1N1 B2B x86_64", "utf8@0 h1n1@1 b2b@2 =x86_64@3 x86@3 64@4");
 	english("C++ and c#", "-c@0 -and@1 -c@2");
 	english("\xef\xac\x81ne \xef\xbc\xa1\xef\xbc\xa2 STRASSE stra\xc3\x9f" "e", "fine@0 ab@1 strass@2 strass@3");
 	english("Caf\xc3\xa9 cafe\xcc\x81 \xc3\x85ngstr\xc3\xb6m", "cafe@0 cafe@1 angstrom@2");

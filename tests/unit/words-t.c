@@ -443,6 +443,31 @@ static void test_older_store(void)
 	end();
 }
 
+static int older_txn(struct tx *t, void *arg)
+{
+	struct words_state ws;
+	int rc = words_state_get(&ws, t);
+
+	(void)arg;
+	ws.version = 0;
+	return rc ? rc : words_state_put(t, &ws);
+}
+
+/* Words as another version of the analysis made them. */
+static void test_older_analysis(void)
+{
+	begin();
+	put_one("a", "", "", "some words");
+	is_int(store_txn(s, older_txn, NULL), RAG_OK, "words of an older analysis");
+	store_write_end(w);
+	is_str(find("words", 9), "a", "answer");
+	is_int(store_write_begin(&w, s), RAG_OK, "until the next writer indexes them anew");
+	is_str(find("words", 9), "a", "and after");
+	put_one("b", "", "", "more words");
+	is_str(find("words", 9), "a b", "with new ones");
+	end();
+}
+
 static void test_settings(void)
 {
 	struct store_words set = STORE_WORDS_INIT, got;
@@ -532,6 +557,7 @@ int main(void)
 	test_allowed();
 	test_terms();
 	test_older_store();
+	test_older_analysis();
 	test_settings();
 	test_large();
 	test_long_question();

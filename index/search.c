@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "index/hits.h"
+#include "index/late.h"
 #include "index/pool.h"
 #include "index/retrieve.h"
 
@@ -315,9 +316,62 @@ static int second_step(struct find *q)
 	return rc;
 }
 
-/* ---- the whole of it ------------------------------------------------------------------ */
+/* ---- late interaction ---------------------------------------------------------------- */
 
-static int hybrid(struct find *q)
+/* A token counts as much as its word is rare; stop words and punctuation don't. */
+static int token_weights(float *out, struct find *q)
+{
+	const struct search_question *sq = q->sq;
+	int rc = RAG_OK;
+
+	for (size_t i = 0; !rc && i < sq->tokens.n; i++) {
+		struct text_span w = sq->tokens.word[i];
+
+		out[i] = w.end > w.start;
+		if (q->w.words && w.end > w.start)
+			rc = words_idf(&out[i], q->w.words, sq->text + w.start, w.end - w.start);
+	}
+	return rc;
+}
+
+/* The late scores of the first n, NAN for those without token vectors. */
+static int late_of(struct find *q, size_t n)
+{
+	const struct search_tokens *t = &q->sq->tokens;
+	float *weight = mem_realloc(NULL, t->n ? t->n : 1, sizeof(*weight)), score[RERANKED];
+	struct late_query *late = NULL;
+	uint64_t chunk[RERANKED];
+	int rc = weight ? token_weights(weight, q) : RAG_ENOMEM;
+
+	for (size_t i = 0; i < n; i++)
+		chunk[i] = q->pool.c[i].chunk;
+	if (!rc)
+		rc = late_query_new(&late, q->snap, t->x, weight, t->n);
+	if (!rc)
+		rc = late_scores(score, q->snap, late, chunk, n);
+	for (size_t i = 0; !rc && i < n; i++)
+		q->pool.c[i].late = score[i];
+	late_query_free(late);
+	mem_free(weight);
+	return rc;
+}
+
+/* part: (n) each fused score's place between the least and the greatest.  Becomes the sum
+ * with the late score's, by weight; what has no late score keeps its own. */
+static void add_late(float *part, const struct pool *p, size_t n)
+{
+	float low = INFINITY, high = -INFINITY;
+
+	for (size_t i = 0; i < n; i++) {	/* fminf() passes over a NAN */
+		low = fminf(low, p->c[i].late);
+		high = fmaxf(high, p->c[i].late);
+	}
+	for (size_t i = 0; high > low && i < n; i++)
+		if (!isnan(p->c[i].late))
+			part[i] += LATE_WEIGHT * ((p->c[i].late - low) / (high - low) - part[i]);
+}
+
+static int rerank(struct find *q)
 {
 	struct pool *p = &q->pool;
 	size_t n = p->n < RERANKED ? p->n : RERANKED;
@@ -325,12 +379,26 @@ static int hybrid(struct find *q)
 	int rc = RAG_OK;
 
 	pool_parts(part, p, n);
-	for (size_t i = 0; i < p->n; i++)
-		p->c[i].score = i < n ? (1 + part[i]) / 2 : 0;
-	if (q->o->skip & SEARCH_SKIP_SECOND || q->r.depth > SECOND_DEPTH)
-		return RAG_OK;
-	rc = second_step(q);
-	pool_falling(p);
+	if (q->sq->tokens.n && !(q->o->skip & SEARCH_SKIP_LATE))
+		rc = late_of(q, n);
+	if (!rc)
+		add_late(part, p, n);
+	for (size_t i = 0; i < p->n; i++)	/* the others stay behind, in their order */
+		p->c[i].score = i < n ? (1 + part[i]) / 2 : (float)(p->n - i) / (float)(2 * p->n);
+	pool_sort(p);
+	stage_end(q, SEARCH_LATE);
+	return rc;
+}
+
+/* ---- the whole of it ------------------------------------------------------------------ */
+
+static int hybrid(struct find *q)
+{
+	int rc = rerank(q);
+
+	if (!rc && !(q->o->skip & SEARCH_SKIP_SECOND) && q->r.depth <= SECOND_DEPTH)
+		rc = second_step(q);
+	pool_falling(&q->pool);
 	return rc;
 }
 

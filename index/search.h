@@ -19,6 +19,7 @@
 #ifndef RAG_INDEX_SEARCH_H
 #define RAG_INDEX_SEARCH_H
 
+#include "base/text.h"
 #include "index/filter.h"
 #include "index/store.h"
 
@@ -45,6 +46,12 @@ struct search_text {		/* words that are looked for as well */
 	size_t len;
 	float weight;			/* against the question's own, 1 */
 };
+/* The token vectors of a question, for late interaction. */
+struct search_tokens {
+	const float *x;			/* (n, dim) of any length above zero */
+	const struct text_span *word;	/* (n) the word of the question that each belongs to; empty: none */
+	size_t n;
+};
 struct search_question {
 	const char *text;		/* for the words, (len); len 0: none */
 	size_t len;
@@ -52,6 +59,7 @@ struct search_question {
 	size_t n_also;
 	const float *vector;		/* (dim), any length above zero, normalised here; NULL: none */
 	size_t dim;
+	struct search_tokens tokens;	/* n 0: none */
 };
 
 struct search_opts {

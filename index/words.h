@@ -54,7 +54,7 @@ struct words_term {
 /* All terms, and what they give to a chunk (0: to none).  The caller frees *out with mem_free(). */
 int words_terms(struct words_term **out, size_t *n, struct words_query *q, uint64_t chunk);
 /* The idf of one word in the query's store, the largest of its parts; that of a word
- * nobody has is the largest there is. */
+ * nobody has is the largest there is; 0 of a stop word and of what is no word. */
 int words_idf(float *out, struct words_query *q, const char *word, size_t n);
 
 #endif

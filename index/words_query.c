@@ -593,7 +593,7 @@ static int idf_term(void *arg, const struct term *t)
 	struct words_entry e = { .kind = WORDS_WORD, .key = (char *)(uintptr_t)t->s, .len = t->n };
 	int rc;
 
-	if (t->kind == TERM_FORM)
+	if (t->kind == TERM_FORM || t->kind == TERM_STOP)
 		return RAG_OK;
 	if (lone_character(t))
 		e.kind = WORDS_PREFIX;

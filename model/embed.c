@@ -432,6 +432,11 @@ int embed_texts(float *out, struct embed *e, const struct embed_text *texts, siz
 	return embed_texts_tokens(out, e, texts, n, truncate, truncated, NULL, p);
 }
 
+const char *embed_query_prefix(const struct embed *e)
+{
+	return e->prefix;
+}
+
 int embed_query_tokens(float *out, struct embed *e, const char *s, size_t n,
 		       const struct embed_sink *sink)
 {

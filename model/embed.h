@@ -71,6 +71,7 @@ int embed_texts_tokens(float *out, struct embed *e, const struct embed_text *tex
 		       const struct progress *p);
 /* A search query: with the model's query prefix where it has one; truncates. */
 int embed_query(float *out, struct embed *e, const char *s, size_t n);
+const char *embed_query_prefix(const struct embed *e);	/* "" where there is none */
 int embed_query_tokens(float *out, struct embed *e, const char *s, size_t n,
 		       const struct embed_sink *sink);
 

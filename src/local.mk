@@ -1,7 +1,7 @@
 # facade, library, programs
 
 libcore_la_SOURCES += \
-	src/ask.c src/documents.c src/expand.c src/ingest.c src/ragstone.c src/rag_impl.h src/rag_search.h src/search.c \
+	src/ask.c src/documents.c src/expand.c src/ingest.c src/ragstone.c src/rag_impl.h src/rag_search.h src/search.c src/tokens.c \
 	src/eval/answers.c src/eval/answers.h src/eval/squad.c src/eval/squad.h \
 	src/eval/collection.c src/eval/collection.h \
 	src/eval/cut.c src/eval/cut.h \

@@ -15,6 +15,16 @@ struct rag_question {
 int rag_find(struct search_hits **out, struct rag *r, const struct rag_question *question,
 	     const struct rag_search_opts *o, size_t default_k, double *seconds_embed);
 
+struct rag_tokens {	/* see struct search_tokens; all owned */
+	float *x;
+	struct text_span *word;
+	size_t n;
+};
+struct embed;
+/* A question's vector (embed_dim()), and those of its tokens.  *tokens: rag_tokens_release(). */
+int rag_embed_question(float *vector, struct rag_tokens *tokens, struct embed *e, const char *text);
+void rag_tokens_release(struct rag_tokens *t);	/* zeroed is allowed */
+
 #define RAG_EXPANSIONS 3
 /* Texts that are looked for beside a question, and how much each counts against it. */
 struct rag_expansion {

@@ -99,8 +99,8 @@ static int check_cancel(struct rag *r)
 	return atomic_load(&r->cancel) ? err_set(RAG_ECANCEL, "cancelled") : RAG_OK;
 }
 
-/* (dim) floats, the caller's. */
-static int query_vector(float **out, struct rag *r, const char *query)
+/* (dim) floats, the caller's; tokens may be NULL. */
+static int query_vector(float **out, struct rag_tokens *tokens, struct rag *r, const char *query)
 {
 	float *v;
 	int rc;
@@ -113,7 +113,8 @@ static int query_vector(float **out, struct rag *r, const char *query)
 	v = mem_calloc(embed_dim(r->embed), sizeof(*v));
 	if (!v)
 		return RAG_ENOMEM;
-	rc = embed_query(v, r->embed, query, strlen(query));
+	rc = tokens ? rag_embed_question(v, tokens, r->embed, query) :
+		      embed_query(v, r->embed, query, strlen(query));
 	if (rc) {
 		mem_free(v);
 		return rc;
@@ -135,7 +136,8 @@ static int query_vector(float **out, struct rag *r, const char *query)
 struct asking {
 	struct search_question q;
 	struct search_text also[2 + RAG_EXPANSIONS];
-	struct rag_expansion more;	/* owned, as is vector */
+	struct rag_expansion more;	/* owned, as are tokens and vector */
+	struct rag_tokens tokens;
 	float *vector;
 };
 
@@ -149,7 +151,7 @@ static int add_text(struct asking *a, struct rag *r, const char *text, float vec
 		return RAG_OK;
 	a->also[a->q.n_also++] = (struct search_text){ text, strlen(text), words };
 	if (a->vector)
-		rc = query_vector(&v, r, text);
+		rc = query_vector(&v, NULL, r, text);
 	for (size_t i = 0; v && i < a->q.dim; i++)
 		a->vector[i] += vector * v[i];
 	mem_free(v);
@@ -170,12 +172,13 @@ static int prepare(struct asking *a, struct rag *r, const struct rag_question *q
 	if (text)
 		rc = wants_vector(&embed, r, mode);
 	if (!rc && embed)
-		rc = query_vector(&a->vector, r, text);
+		rc = query_vector(&a->vector, &a->tokens, r, text);
 	if (rc)
 		return rc;
 	if (embed) {
 		a->q.vector = a->vector;
 		a->q.dim = embed_dim(r->embed);
+		a->q.tokens = (struct search_tokens){ a->tokens.x, a->tokens.word, a->tokens.n };
 	}
 	rc = add_text(a, r, o->asked, BEFORE_VECTOR, ASKED_WORDS);
 	if (!rc)
@@ -206,6 +209,7 @@ int rag_find(struct search_hits **out, struct rag *r, const struct rag_question 
 	filter_free(f);
 	mem_free(a.vector);
 	rag_expansion_release(&a.more);
+	rag_tokens_release(&a.tokens);
 	if (rc)
 		return rc;
 	drop_low(h, o->min_score);

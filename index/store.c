@@ -528,7 +528,7 @@ static int create(struct store *s)
 		return rc;
 	}
 	rc = store_err(s, dbs_open(&t, MDB_CREATE), "cannot create");
-	t.st = (struct store_state){ .generation = 1, .next_doc = 1, .next_content = 1,
+	t.st = (struct store_state){ .format = STORE_FORMAT, .generation = 1, .next_doc = 1, .next_content = 1,
 				     .next_chunk = 1, .next_block = 1 };
 	t.st.created = (uint64_t)time(NULL);
 	if (!rc)

@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STORE_FORMAT 1u			/* of the directory; a newer one is refused */
+#define STORE_FORMAT 2u			/* of the directory; a newer one is refused */
 #define STORE_URI_MAX 65536u		/* bytes, without the NUL */
 #define STORE_TITLE_MAX 65536u
 #define STORE_LABELS_MAX 65536u

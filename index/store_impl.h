@@ -35,7 +35,8 @@ enum store_db {		/* keys and values: index/README.md */
 #define STAGE_MEMORY ((size_t)2 << 20)	/* what a stage keeps before it goes to disk */
 #define PUBLISH_MEMORY ((size_t)8 << 20)	/* what one publishing transaction writes at most */
 
-struct store_state {	/* the one record of DB_META */
+struct store_state {	/* the record that begins DB_META */
+	uint32_t format;		/* STORE_FORMAT, or an older one until a writer has brought it up */
 	uint32_t generation;
 	uint8_t uuid[STORE_UUID_LEN];
 	uint64_t created;

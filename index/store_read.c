@@ -571,7 +571,7 @@ int store_status(struct store_status *out, struct store *s)
 		out->chunks = st->chunks;
 		out->text_bytes = st->text_bytes;
 		out->vectors = st->vectors;
-		out->format = STORE_FORMAT;
+		out->format = st->format;
 		out->generation = st->generation;
 		out->dim = g.dim;
 		memcpy(out->uuid, st->uuid, sizeof(out->uuid));

@@ -18,7 +18,7 @@ int state_encode(struct buf *out, const struct store_state *st)
 	int rc = buf_add(out, magic, sizeof(magic));
 
 	if (!rc)
-		rc = codec_add32(out, STORE_FORMAT);
+		rc = codec_add32(out, st->format);
 	if (!rc)
 		rc = codec_add32(out, st->generation);
 	if (!rc)
@@ -45,11 +45,12 @@ int state_load(struct tx *t)
 	if (format > STORE_FORMAT)
 		return err_set(RAG_EVERSION, "store '%s' has format %u, this ragstone knows %u",
 			       t->s->dir, format, STORE_FORMAT);
-	if (format != STORE_FORMAT)
+	if (!format)
 		return err_set(RAG_EFORMAT, "store '%s' has format %u, which never was", t->s->dir, format);
 	if (v.mv_size != STATE_LEN || !codec_open(&in, v.mv_data, v.mv_size))
 		return store_corrupt(t->s, "its state record fails its checksum");
 	codec_read(&in, sizeof(magic) + 4);
+	st->format = format;
 	st->generation = codec_read32(&in);
 	memcpy(st->uuid, codec_read(&in, STORE_UUID_LEN), STORE_UUID_LEN);
 	st->created = codec_read64(&in);

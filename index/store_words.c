@@ -63,7 +63,7 @@ int words_state_get(struct words_state *out, struct tx *t)
 	uint32_t flags;
 	size_t n;
 	MDB_val v;
-	int rc = tx_get(&v, t, DB_META, words_key, sizeof(words_key) - 1);
+	int rc = t->st.format < 2 ? RAG_ENOENT : tx_get(&v, t, DB_META, words_key, sizeof(words_key) - 1);
 
 	if (rc)
 		return rc;
@@ -555,7 +555,10 @@ static int index_some(bool *more, struct store_writer *w, struct words_build *b)
 static int anew_txn(struct tx *t, void *arg)
 {
 	struct words_state ws = { *(struct store_words *)arg, ANALYZE_VERSION, 1, t->st.next_chunk };
-	int rc = blocks_drop_db(t, DB_WORDS, t->st.generation);
+	int rc;
+
+	t->st.format = STORE_FORMAT;	/* programs that know nothing of words write it no more */
+	rc = blocks_drop_db(t, DB_WORDS, t->st.generation);
 
 	if (!rc)
 		rc = blocks_drop_db(t, DB_WORDS_HIDDEN, t->st.generation);

@@ -385,7 +385,7 @@ static void test_read_only(void)
 	is_int(rag_ingest_bytes(r, "note:9", "text", 4, NULL, &io, &t), RAG_OK, "but what would be done may be asked");
 	is_int((long long)t.added, 1, "and is said");
 	is_int(rag_status(&st, r), RAG_OK, "status");
-	ok(st->documents == 2 && st->dim == BERT_DIM && st->format == 1, "as it was");
+	ok(st->documents == 2 && st->dim == BERT_DIM && st->format == 2, "as it was");
 	rag_status_free(st);
 	is_int(rag_verify(r, NULL, NULL), RAG_OK, "verified");
 	rag_close(r);

@@ -405,7 +405,10 @@ static void test_terms(void)
 static int forget_words_txn(struct tx *t, void *arg)
 {
 	uint8_t key[5] = { 'w', 'o', 'r', 'd', 's' };
-	int rc = blocks_drop_db(t, DB_WORDS, t->st.generation);
+	int rc;
+
+	t->st.format = 1;
+	rc = blocks_drop_db(t, DB_WORDS, t->st.generation);
 
 	(void)arg;
 	if (!rc)
@@ -421,6 +424,7 @@ static void test_older_store(void)
 	char *text = text_make(3000000, 4);
 	struct text_doc large = { "large", "L", "text/plain", "", text, 3000000, 0 };
 	struct stage_result r;
+	struct store_status st;
 
 	begin();
 	put_one("a", "", "", "written before there were words");
@@ -435,7 +439,13 @@ static void test_older_store(void)
 	ok(strstr(err_msg(), "no index of its words yet") != NULL, "in plain words");
 	store_snap_end(v);
 	is_int(store_verify(s, print_line, NULL), RAG_OK, "it is a whole store");
+	store_status(&st, s);
+	is_int(st.format, 1, "of format 1");
+	store_status_release(&st);
 	is_int(store_write_begin(&w, s), RAG_OK, "the next writer adds them");
+	store_status(&st, s);
+	is_int(st.format, STORE_FORMAT, "and raises the format, so that older programs leave it alone");
+	store_status_release(&st);
 	is_str(find("before", 9), "a", "and they are found");
 	is_str(find("4-7923", 9), "large", "in large documents, too");
 	is_str(find("gone", 9), "", "but not what is gone");

@@ -12,7 +12,8 @@
 static const struct opt opts[] = {
 	{ 0, "mode", "MODE,...", OPT_LIST, offsetof(struct eval_args, modes),
 	  "hybrid, fusion, dense, bm25; behind each may stand\n"
-	  "                             :weight=W :skip=late|second :chunks=HOW :model=MODEL (hybrid)" },
+	  "                             :weight=W :skip=late|second :chunks=HOW :model=MODEL\n"
+	  "                             :turns=1 :expand=hyde|queries (hybrid)" },
 	{ 0, "stages", NULL, OPT_FLAG, offsetof(struct eval_args, stages),
 	  "each stage of hybrid with the ones before it" },
 	{ 0, "vs", "MODE", OPT_STR, offsetof(struct eval_args, vs),

@@ -17,6 +17,7 @@ struct record {			/* a document or a query */
 	size_t title_len, text_len, line;
 	char **answers;			/* owned (n_answers) */
 	size_t n_answers;
+	char *asked, *answered;		/* owned; of the turn before; NULL: none */
 	bool answerable;
 	long written_for;
 	size_t first, n;		/* a query's judgements */
@@ -124,6 +125,25 @@ static int take_answers(struct record *q, const struct reader *r, const struct j
 	return RAG_OK;
 }
 
+/* The last turns of [{"speaker": "user" | ..., "text": ...}, ...]. */
+static int take_history(struct record *q, const struct reader *r, const struct json *all)
+{
+	if (all && !json_is_arr(all))
+		return bad(r, "\"history\" is no list", "");
+	for (size_t i = 0; i < json_len(all); i++) {
+		const struct json *turn = json_at(all, i), *text = json_get(turn, "text");
+		char **slot = strcmp(json_str(json_get(turn, "speaker"), ""), "user") ? &q->answered : &q->asked;
+
+		if (!json_is_str(text))
+			return bad(r, "a turn of the history has no text", "");
+		mem_free(*slot);
+		*slot = mem_strdup(json_str(text, ""));
+		if (!*slot)
+			return RAG_ENOMEM;
+	}
+	return RAG_OK;
+}
+
 static int take_query(struct reader *r, const struct json *obj)
 {
 	const char *written_for = json_str(json_get(obj, "written_for"), NULL);
@@ -138,6 +158,8 @@ static int take_query(struct reader *r, const struct json *obj)
 		rc = bad(r, "the text is empty of query ", q->id);
 	if (!rc)
 		rc = take_answers(q, r, json_get(obj, "answers"));
+	if (!rc)
+		rc = take_history(q, r, json_get(obj, "history"));
 	if (rc)
 		return rc;
 	q->answerable = json_bool(json_get(obj, "answerable"), true);
@@ -343,6 +365,8 @@ static void record_release(struct record *r)
 	for (size_t i = 0; i < r->n_answers; i++)
 		mem_free(r->answers[i]);
 	mem_free(r->answers);
+	mem_free(r->asked);
+	mem_free(r->answered);
 	mem_free(r->id);
 	mem_free(r->title);
 	mem_free(r->text);
@@ -540,6 +564,7 @@ struct judged_query judged_query_at(const struct judged *j, size_t i)
 	struct judged_query out = {
 		.id = q->id, .text = q->text, .text_len = q->text_len,
 		.answers = (const char *const *)q->answers, .n_answers = q->n_answers,
+		.asked = q->asked, .answered = q->answered,
 		.answerable = q->answerable, .written_for = q->written_for,
 	};
 

@@ -31,6 +31,7 @@ struct judged_query {
 	size_t n_relevant;		/* documents of a grade above 0 */
 	const char *const *answers;	/* (n_answers) */
 	size_t n_answers;
+	const char *asked, *answered;	/* the turn before it, where the set has conversations; or NULL */
 	bool answerable;		/* false where the set says that nothing answers it */
 	long written_for;		/* the document that it was written against; -1: not known */
 };

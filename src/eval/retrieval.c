@@ -114,6 +114,8 @@ static int search_one(struct retrieval_run *run, const struct retrieval_set *s, 
 
 	o.k = RETRIEVAL_DEPTH;
 	o.per_document = 1;
+	o.asked = v->turns ? q.asked : NULL;
+	o.answered = v->turns ? q.answered : NULL;
 	rc = rag_search(&h, collection_rag(c), q.text, &o);
 	if (rc)
 		return rc == RAG_ECANCEL ? rc : err_within(rc, "'%s', query '%.100s'", s->name, q.id);

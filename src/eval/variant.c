@@ -68,7 +68,14 @@ static int set_key(struct variant *c, const char *part, size_t len)
 		return cut_parse(&c->cut, value, rest);
 	if (value && rest && is(part, n, "model"))
 		return set_str(&c->model, value, rest);
-	return err_set(RAG_EINVAL, "no setting '%.*s': weight=, skip=, chunks= or model=", (int)len, part);
+	if (value && rest && is(part, n, "expand"))
+		return set_str(&c->expand, value, rest);
+	if (value && rest == 1 && is(part, n, "turns") && (*value == '0' || *value == '1')) {
+		c->turns = *value == '1';
+		return RAG_OK;
+	}
+	return err_set(RAG_EINVAL, "no setting '%.*s': weight=, skip=, chunks=, model=, expand= or turns=0|1",
+		       (int)len, part);
 }
 
 static int copy(struct variant *out, const struct variant *base)
@@ -78,7 +85,10 @@ static int copy(struct variant *out, const struct variant *base)
 	out->weight = base->weight;
 	out->skip = base->skip;
 	out->cut = base->cut;
+	out->turns = base->turns;
 	rc = set_str(&out->mode, base->mode, strlen(base->mode));
+	if (!rc && base->expand)
+		rc = set_str(&out->expand, base->expand, strlen(base->expand));
 	return !rc && base->model ? set_str(&out->model, base->model, strlen(base->model)) : rc;
 }
 
@@ -116,6 +126,7 @@ void variant_release(struct variant *c)
 	mem_free(c->name);
 	mem_free(c->mode);
 	mem_free(c->model);
+	mem_free(c->expand);
 	memset(c, 0, sizeof(*c));
 }
 
@@ -131,6 +142,7 @@ struct rag_search_opts variant_search(const struct variant *c)
 	o.mode = c->mode;
 	o.weight = c->weight;
 	o.skip = c->skip;
+	o.expand = c->expand;
 	return o;
 }
 

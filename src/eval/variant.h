@@ -3,6 +3,7 @@
  *
  *	MODE[:KEY=VALUE]...	hybrid  fusion:weight=.5  hybrid:skip=second
  *				dense:chunks=sentences:model=bge-small-en-v1.5
+ *				hybrid:turns=1  hybrid:expand=hyde
  *
  * A value may not hold a colon.  What is not said is the store's or the default.
  */
@@ -18,6 +19,8 @@ struct variant {
 	char *model;		/* owned: the embedder; NULL: the run's */
 	double weight;		/* 0: the store's */
 	unsigned skip;		/* enum rag_skip */
+	char *expand;		/* owned: as of rag_search_opts; NULL: no */
+	bool turns;		/* questions come with the turn before them */
 	enum cut cut;
 };
 

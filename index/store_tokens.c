@@ -128,7 +128,7 @@ int tokens_drop(struct tx *t, uint32_t gen)
 
 int tokens_check(struct store *s, const struct store_bytes *t, size_t n)
 {
-	struct store_snap *v;
+	struct store_snap *v = NULL;
 	const void *p;
 	size_t len;
 	int rc = store_snap(&v, s);

@@ -3,6 +3,7 @@
 
 #include "base/conf.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "model/convert.h"
 #include "model/gguf.h"
 #include "model/safetensors.h"
@@ -190,32 +191,35 @@ static int convert(const struct cli *c, const struct args *a, const char *in, co
 	return rc ? cli_fail(rc) : CLI_OK;
 }
 
-static int pull(char **names)
+/* What is fetched may have to be converted: by this very program. */
+static int pull(int n, char **names)
 {
 	struct buf path = BUF_INIT;
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char self[PATH_MAX], converter[] = "--converter", **args = mem_calloc((size_t)n + 4, sizeof(*args));
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	pid_t pid;
-	int rc, status;
+	int rc = args ? conf_helper(&path, "fetch-model") : RAG_ENOMEM, status, k = 1;
 
-	/* What it fetches may have to be converted. */
-	if (n > 0) {
-		self[n] = 0;
-		setenv("RAGSTONE_PROGRAM", self, 1);
-	}
-	rc = conf_helper(&path, "fetch-model");
 	if (rc) {
-		buf_release(&path);
-		return cli_fail(rc);
+		rc = cli_fail(rc);
+		goto fail;
 	}
-	names[0] = path.data;
-	rc = posix_spawn(&pid, path.data, NULL, NULL, names, environ);
+	args[0] = path.data;
+	if (len > 0) {
+		self[len] = 0;
+		args[k++] = converter;
+		args[k++] = self;
+	}
+	memcpy(args + k, names, (size_t)n * sizeof(*args));
+	rc = posix_spawn(&pid, path.data, NULL, NULL, args, environ);
 	if (rc)
 		rc = cli_usage("cannot start '%s': %s", path.data, strerror(rc));
 	else if (waitpid(pid, &status, 0) < 0)
 		rc = cli_usage("cannot wait for '%s': %s", path.data, strerror(errno));
 	else
 		rc = WIFEXITED(status) ? WEXITSTATUS(status) ? CLI_FAIL : CLI_OK : CLI_INTERRUPTED;
+fail:
+	mem_free(args);
 	buf_release(&path);
 	return rc;
 }
@@ -229,7 +233,7 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 	if (!strcmp(argv[0], "inspect") && argc == 2)
 		return inspect(c, argv[1]);
 	if (!strcmp(argv[0], "pull") && argc >= 2)
-		return pull(argv);
+		return pull(argc - 1, argv + 1);
 	if (!strcmp(argv[0], "convert") && argc == 3)
 		return convert(c, a, argv[1], argv[2]);
 	return cli_usage("usage: ragstone model list | inspect MODEL | pull NAME... | convert IN.onnx OUT-DIR");

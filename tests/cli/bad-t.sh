@@ -47,6 +47,21 @@ for f in cut:'beyond the file' lie:'9223372036854775807 bytes' empty:'file ends'
 	like "$err" "^ragstone: '$bad/${f%%:*}/model.safetensors': .*${f#*:}" "and says what and where"
 done
 
+onnx=$srcdir/tests/fuzz/onnx
+for f in "$onnx/cut"$'\t''damaged at byte [0-9]+: a field goes beyond' "$onnx/none"$'\t''damaged at byte 0' \
+	"$smollm"$'\t''damaged at byte' "$onnx/sdpa"$'\t''pools is not known' "$bad/none.onnx"$'\t''No such file'; do
+	run "$rag" model convert "${f%%$'\t'*}" "$work/converted"
+	is "$code" 2 "convert ${f%%$'\t'*}: exit 2"
+	like "$err" "^ragstone: .*'${f%%$'\t'*}'.*${f#*$'\t'}" "and says what and where"
+done
+run "$rag" model convert --pooling cls "$onnx/sdpa" "$work/converted"
+like "$err" "no tokenizer beside '$onnx/sdpa'" "a tokenizer is asked for"
+run "$rag" model convert --pooling cls --tokenizer "$minilm/vocab.txt" "$onnx/sdpa" "$work/converted"
+like "$err" "the tokenizer has 30522 ids, the encoder 12" "and must be the model's own"
+ok "nothing is left of them" test ! -e "$work/converted" -a -z "$(ls -d "$work"/converted* 2> /dev/null)"
+run "$rag" model convert "$onnx/sdpa"
+is "$code" 2 "convert without a folder is a usage error"
+
 # ---- documents ----------------------------------------------------------------------
 docs=$work/docs
 mkdir -p "$docs/sub"
@@ -75,6 +90,16 @@ is "$code" 1 "an empty and a missing file: exit 1"
 like "$err" 'empty.txt: empty: 0 bytes' "the empty one is named"
 like "$err" 'no such file' "and the missing one"
 like "$err" '1 unchanged, 2 failed' "the good one is looked at"
+# FILTER:COLUMN:MESSAGE
+for f in 'lang == :9:a value is missing' 'has lang lang:10:.and. or .or. is missing' 'size > big:8:size is a number' \
+	'uri ~ "(x":7:bad pattern' 'title == "open:10:a quote that is not closed' 'a in [b c]:9:. or .\]. is missing'; do
+	run "$rag" search --filter "${f%%:*}" walruses
+	is "$code" 2 "filter ${f%%:*}: exit 2"
+	like "$err" "${f##*:}.* at column $(cut -d: -f 2 <<< "$f")\$" "and says what and where"
+done
+run "$rag" search --filter 'uri ~ "^(.|[^ ]|\\S)+[ !]$"' walruses
+is "$code" 2 "a pattern that backtracks without end: exit 2"
+like "$err" "filter on 'file:.*gave up" "and says on which document"
 run "$rag" search --json "deep walruses"
 like "$out" 'deep.html' "a page nested 100,000 deep is found"
 run "$rag" ingest --embedder "$bad/cut" "$docs/good.txt"

@@ -23,27 +23,29 @@ static size_t space_bytes(size_t dim)
 	return HEAD + 4 * dim * (1 + LATE_DIM);
 }
 
-/* *inverse: of x's length.  False: it has none. */
+/* *inverse: of x's length, 0 where that is 0.  False: it is not finite. */
 static bool length_of(double *inverse, const float *x, size_t dim)
 {
-	double square = 0;
+	double part[8] = { 0 }, square = 0;	/* eight sums, so that none waits for the other */
 
 	for (size_t i = 0; i < dim; i++)
-		square += (double)x[i] * (double)x[i];
-	*inverse = 1 / sqrt(square);
-	return square > 0 && isfinite(square) && isfinite(*inverse);
+		part[i % 8] += (double)x[i] * (double)x[i];
+	for (size_t i = 0; i < 8; i++)
+		square += part[i];
+	*inverse = square > 0 ? 1 / sqrt(square) : 0;
+	return isfinite(square);
 }
 
-static int no_length(size_t token)
+static int not_finite(size_t token)
 {
-	return err_set(RAG_EINVAL, "the vector of token %zu is all zeros or not finite", token);
+	return err_set(RAG_EINVAL, "the vector of token %zu is not finite", token);
 }
 
 /* ---- learning ------------------------------------------------------------------ */
 
 struct late_learn {
 	size_t dim;
-	double weight;
+	uint64_t n;		/* tokens */
 	double *sum;		/* owned (dim) */
 	double *square;		/* owned (dim, dim), the part below the diagonal */
 	double *unit;		/* owned (dim) */
@@ -78,24 +80,24 @@ void late_learn_free(struct late_learn *l)
 	mem_free(l);
 }
 
-int late_learn_add(struct late_learn *l, const float *x, size_t n, double weight)
+int late_learn_add(struct late_learn *l, const float *x, size_t n)
 {
 	size_t dim = l->dim;
 	double inverse;
 
 	for (size_t t = 0; t < n; t++, x += dim) {
 		if (!length_of(&inverse, x, dim))
-			return no_length(t);
+			return not_finite(t);
 		for (size_t i = 0; i < dim; i++)
 			l->unit[i] = x[i] * inverse;
 		for (size_t i = 0; i < dim; i++) {
-			double w = weight * l->unit[i], *row = l->square + i * dim;
+			double w = l->unit[i], *row = l->square + i * dim;
 
 			l->sum[i] += w;
 			for (size_t j = 0; j <= i; j++)
 				row[j] += w * l->unit[j];
 		}
-		l->weight += weight;
+		l->n++;
 	}
 	return RAG_OK;
 }
@@ -170,10 +172,10 @@ static int add_float(struct buf *out, float x)
 int late_learn_end(struct buf *out, const struct late_learn *l)
 {
 	size_t dim = l->dim;
-	double *c, *v;
+	double n = (double)l->n, *c, *v;
 	int rc = RAG_OK;
 
-	if (!(l->weight > 0))
+	if (!l->n)
 		return err_set(RAG_EINVAL, "no token to learn from");
 	c = mem_calloc(dim * dim, sizeof(*c));
 	v = mem_calloc(LATE_DIM * dim, sizeof(*v));
@@ -181,8 +183,8 @@ int late_learn_end(struct buf *out, const struct late_learn *l)
 		rc = RAG_ENOMEM;
 	for (size_t i = 0; !rc && i < dim; i++)
 		for (size_t j = 0; j <= i; j++)
-			c[i * dim + j] = c[j * dim + i] = l->square[i * dim + j] / l->weight -
-				l->sum[i] / l->weight * (l->sum[j] / l->weight);
+			c[i * dim + j] = c[j * dim + i] = l->square[i * dim + j] / n -
+							    l->sum[i] / n * (l->sum[j] / n);
 	if (!rc)
 		rc = principal(v, c, dim);
 	if (!rc)
@@ -190,7 +192,7 @@ int late_learn_end(struct buf *out, const struct late_learn *l)
 	if (!rc)
 		rc = codec_add32(out, (uint32_t)dim);
 	for (size_t i = 0; !rc && i < dim; i++)
-		rc = add_float(out, (float)(l->sum[i] / l->weight));
+		rc = add_float(out, (float)(l->sum[i] / n));
 	for (size_t i = 0; !rc && i < LATE_DIM * dim; i++)
 		rc = add_float(out, (float)v[i]);
 	mem_free(c);
@@ -274,7 +276,7 @@ void late_space_free(struct late_space *s)
 	mem_free(s);
 }
 
-/* out: (n, LATE_DIM) unit vectors, or 0 for a token that is the mean; n <= TILE.
+/* out: (n, LATE_DIM) unit vectors; 0 for a token that is 0 or the mean; n <= TILE.
  * bytes: (TILE, padded) scratch. */
 static int project(float *out, const struct late_space *s, uint8_t *bytes, const float *x, size_t n)
 {
@@ -283,7 +285,7 @@ static int project(float *out, const struct late_space *s, uint8_t *bytes, const
 
 	for (size_t t = 0; t < n; t++) {
 		if (!length_of(&inverse[t], x + t * s->dim, s->dim))
-			return no_length(t);
+			return not_finite(t);
 		s->kern->row8(bytes + t * s->padded, &row[t], x + t * s->dim, NULL, s->dim);
 	}
 	for (size_t i = 0; i < PANELS; i++)
@@ -291,9 +293,9 @@ static int project(float *out, const struct late_space *s, uint8_t *bytes, const
 			       KERN8_PANEL, s->dim, NULL);
 	for (size_t t = 0; t < n; t++, out += LATE_DIM) {
 		for (size_t i = 0; i < LATE_DIM; i++)
-			out[i] = (float)(out[i] * inverse[t]) - s->shift[i];
+			out[i] = inverse[t] > 0 ? (float)(out[i] * inverse[t]) - s->shift[i] : 0;
 		if (!length_of(&length, out, LATE_DIM))
-			length = 0;
+			return not_finite(t);
 		for (size_t i = 0; i < LATE_DIM; i++)
 			out[i] = (float)(out[i] * length);
 	}

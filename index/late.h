@@ -38,8 +38,8 @@ struct late_learn;
 
 int late_learn_new(struct late_learn **out, size_t dim);
 void late_learn_free(struct late_learn *l);	/* NULL is allowed */
-/* x: (n, dim) token vectors of any length above zero, each of this weight. */
-int late_learn_add(struct late_learn *l, const float *x, size_t n, double weight);
+/* x: (n, dim) token vectors of any length.  RAG_EINVAL: one is not finite. */
+int late_learn_add(struct late_learn *l, const float *x, size_t n);
 /* Appends the space's bytes, for store_set_space().  RAG_EINVAL when nothing was added. */
 int late_learn_end(struct buf *out, const struct late_learn *l);
 
@@ -52,7 +52,7 @@ int late_space_new(struct late_space **out, const void *p, size_t n, size_t dim)
 void late_space_free(struct late_space *s);	/* NULL is allowed */
 bool late_space_valid(const void *p, size_t n, size_t dim);
 /* Appends what is stored of a passage, of its n >= 1 token vectors x (n, dim):
- * n * LATE_TOKEN bytes.  RAG_EINVAL: one is not finite or all zeros. */
+ * n * LATE_TOKEN bytes.  RAG_EINVAL as late_learn_add(). */
 int late_tokens(struct buf *out, const struct late_space *s, const float *x, size_t n);
 bool late_tokens_valid(const void *p, size_t n);
 
@@ -61,7 +61,7 @@ bool late_tokens_valid(const void *p, size_t n);
 struct late_query;
 
 /* x: (n, dim) its tokens, weight: (n) not negative.  *out is NULL where the store has
- * no token vectors or n is 0.  RAG_EINVAL as late_tokens(). */
+ * no token vectors or n is 0.  RAG_EINVAL as late_learn_add(). */
 int late_query_new(struct late_query **out, struct store_snap *v, const float *x, const float *weight,
 		   size_t n);
 void late_query_free(struct late_query *q);	/* NULL is allowed */

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "ingest/embedding.h"
 
 struct pending {
 	char *uri, *warning;	/* owned */
@@ -30,8 +31,7 @@ struct batch {
 	struct queued queue[BATCH_CHUNKS];
 	size_t n_queue;
 	struct buf texts;
-	float *vectors;		/* (BATCH_CHUNKS, dim) */
-	size_t dim;
+	struct embedding *vectors;	/* owned; NULL: none are made */
 };
 
 static double now(void)
@@ -50,13 +50,9 @@ int batch_new(struct batch **out, const struct batch_opts *o)
 	if (!b)
 		return RAG_ENOMEM;
 	b->o = *o;
-	if (o->embed) {
-		b->dim = embed_dim(o->embed);
-		b->vectors = mem_alloc(BATCH_CHUNKS * b->dim * sizeof(float));
-		if (!b->vectors) {
-			batch_free(b);
-			return RAG_ENOMEM;
-		}
+	if (o->embed && embedding_new(&b->vectors, o->embed, o->store, o->writer, BATCH_CHUNKS)) {
+		batch_free(b);
+		return RAG_ENOMEM;
 	}
 	*out = b;
 	return RAG_OK;
@@ -78,7 +74,7 @@ void batch_free(struct batch *b)
 	for (size_t i = 0; i < b->n_pending; i++)
 		pending_release(&b->pending[i]);
 	buf_release(&b->texts);
-	mem_free(b->vectors);
+	embedding_free(b->vectors);
 	mem_free(b);
 }
 
@@ -97,19 +93,21 @@ static bool fatal(int rc)
 	       rc == RAG_ECORRUPT;
 }
 
-/* Hands n vectors, from the queue's i-th on, to their documents. */
-static int hand_out(struct batch *b, size_t i, size_t n)
+/* Hands the n results to the documents of the queue's texts from first on. */
+static int hand_out(struct batch *b, size_t first, size_t n)
 {
 	int rc = RAG_OK;
 
-	for (size_t end = i + n, k; !rc && i < end; i = k) {
+	for (size_t i = first, end = first + n, k; !rc && i < end; i = k) {
 		struct pending *p = &b->pending[b->queue[i].doc];
 
 		for (k = i + 1; k < end && b->queue[k].doc == b->queue[i].doc; k++)
 			;
 		if (!p->stage)
 			continue;
-		rc = stage_vectors(p->stage, b->vectors + i * b->dim, k - i);
+		rc = stage_vectors(p->stage, embedding_row(b->vectors, i - first), k - i);
+		if (!rc)
+			rc = stage_tokens(p->stage, embedding_tokens(b->vectors, i - first), k - i);
 		if (rc && !fatal(rc))
 			rc = give_up(p);
 	}
@@ -126,7 +124,7 @@ static int embed_queue(struct batch *b)
 		return RAG_OK;
 	for (size_t i = 0; i < n; i++)
 		t[i] = (struct embed_text){ b->texts.data + b->queue[i].at, b->queue[i].len };
-	rc = embed_texts(b->vectors, b->o.embed, t, n, 0, NULL, b->o.progress);
+	rc = embedding_make(b->vectors, t, n, 0, NULL, b->o.progress);
 	if (!rc) {
 		rc = hand_out(b, 0, n);
 	} else if (!fatal(rc)) {
@@ -137,7 +135,7 @@ static int embed_queue(struct batch *b)
 
 			if (!p->stage)
 				continue;
-			rc = embed_texts(b->vectors + i * b->dim, b->o.embed, &t[i], 1, 0, NULL, b->o.progress);
+			rc = embedding_make(b->vectors, &t[i], 1, 0, NULL, b->o.progress);
 			if (!rc)
 				rc = hand_out(b, i, 1);
 			else if (!fatal(rc))

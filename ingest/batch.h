@@ -27,6 +27,7 @@
 struct batch;
 
 struct batch_opts {
+	struct store *store;		/* borrowed */
 	struct store_writer *writer;	/* borrowed */
 	struct embed *embed;		/* borrowed; NULL: no vectors */
 	const struct progress *progress;

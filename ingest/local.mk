@@ -2,6 +2,7 @@ EXTRA_DIST += ingest/README.md
 libcore_la_SOURCES += \
 	ingest/batch.c ingest/batch.h \
 	ingest/chunk.c ingest/chunk.h \
+	ingest/embedding.c ingest/embedding.h \
 	ingest/extract.c ingest/extract.h \
 	ingest/frame.h \
 	ingest/given.c \

@@ -17,6 +17,7 @@
 #include "index/store.h"
 #include "ingest/chunk.h"
 #include "ingest/run.h"
+#include "ingest/embedding.h"
 #include "model/embed.h"
 
 #define ATTEMPTS 3	/* at a file that changes while it is read */
@@ -324,11 +325,11 @@ static int chunk_again(struct buf *out, struct run *r, struct store_snap *v, uin
 static int fill_lacking(struct run *r)
 {
 	uint64_t ids[FILL];
-	size_t n, at[FILL + 1], cut, dim = embed_dim(r->embed);
+	size_t n, at[FILL + 1], cut;
 	struct embed_text t[FILL];
 	struct buf texts = BUF_INIT;
-	float *vectors = mem_alloc(FILL * dim * sizeof(float));
-	int rc = vectors ? RAG_OK : RAG_ENOMEM;
+	struct embedding *vectors;
+	int rc = embedding_new(&vectors, r->embed, r->store, r->writer, FILL);
 
 	while (!rc) {
 		struct store_snap *v;
@@ -348,11 +349,12 @@ static int fill_lacking(struct run *r)
 			break;
 		for (size_t i = 0; i < n; i++)
 			t[i] = (struct embed_text){ texts.data + at[i], at[i + 1] - at[i] };
-		rc = embed_texts(vectors, r->embed, t, n, 1, &cut, &r->progress);
+		rc = embedding_make(vectors, t, n, 1, &cut, &r->progress);
 		if (!rc)
-			rc = store_add_vectors(r->writer, ids, vectors, NULL, n);
+			rc = store_add_vectors(r->writer, ids, embedding_row(vectors, 0),
+					       embedding_tokens(vectors, 0), n);
 	}
-	mem_free(vectors);
+	embedding_free(vectors);
 	buf_release(&texts);
 	return rc;
 }

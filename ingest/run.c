@@ -214,6 +214,7 @@ int run_open(struct run *r, struct ingest_totals *t, struct store *s, struct emb
 		if (rc == 1)
 			rc = store_set_generation(r->writer, CHUNK_NAME, NULL, NULL, 0);
 	}
+	bo.store = r->store;
 	bo.writer = r->writer;
 	bo.progress = &r->progress;
 	return rc ? rc : batch_new(&r->batch, &bo);

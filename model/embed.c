@@ -2,6 +2,7 @@
 #include "model/embed.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
@@ -456,4 +457,30 @@ int embed_query_tokens(float *out, struct embed *e, const char *s, size_t n,
 int embed_query(float *out, struct embed *e, const char *s, size_t n)
 {
 	return embed_query_tokens(out, e, s, n, NULL);
+}
+
+/* ---- tokens that say something ----------------------------------------------- */
+
+/* Lucene's English stop words. */
+static const char *const stop_words[] = {
+	"a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it", "no",
+	"not", "of", "on", "or", "such", "that", "the", "their", "then", "there", "these", "they", "this",
+	"to", "was", "will", "with",
+};
+
+bool embed_keeps(const struct embed *e, int32_t id)
+{
+	struct buf b = BUF_INIT;
+	bool word = false;
+	const char *piece;
+
+	if (tok_is_control(e->tok, id) || tok_piece(&b, e->tok, id, false))
+		return false;
+	piece = buf_str(&b);
+	for (const char *p = piece; *p; p++)
+		word = word || isalnum((unsigned char)*p) || (unsigned char)*p >= 0x80;
+	for (size_t i = 0; *piece == ' ' && i < sizeof(stop_words) / sizeof(stop_words[0]); i++)
+		word = word && strcmp(piece + 1, stop_words[i]);
+	buf_release(&b);
+	return word;
 }

@@ -74,5 +74,7 @@ int embed_query(float *out, struct embed *e, const char *s, size_t n);
 const char *embed_query_prefix(const struct embed *e);	/* "" where there is none */
 int embed_query_tokens(float *out, struct embed *e, const char *s, size_t n,
 		       const struct embed_sink *sink);
+/* False for tokens that fit anything: special ones, punctuation, stop words (English ones). */
+bool embed_keeps(const struct embed *e, int32_t id);
 
 #endif

@@ -119,7 +119,7 @@ static int put_space(struct store *s, struct store_writer *w, size_t dim)
 
 	for (size_t i = 0; !rc && i < dim; i++) {
 		x[i] = 1;
-		rc = late_learn_add(l, x, 1, 1);
+		rc = late_learn_add(l, x, 1);
 		x[i] = 0;
 	}
 	if (!rc)

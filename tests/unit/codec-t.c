@@ -3,6 +3,8 @@
 
 #include "index/codec.h"
 
+#include <stdlib.h>
+
 #include <stdint.h>
 
 static void test_numbers(void)
@@ -25,7 +27,7 @@ static void test_numbers(void)
 
 static void test_crc(void)
 {
-	uint8_t buf[300];
+	uint8_t buf[300], *big;
 	bool same = true;
 
 	/* RFC 3720, B.4 */
@@ -38,6 +40,13 @@ static void test_crc(void)
 		for (size_t n = 0; n + off <= sizeof(buf); n++)
 			same &= codec_crc(7, buf + off, n) == codec_crc_ref(7, buf + off, n);
 	ok(same, "fast and slow agree on odd sizes and places");
+	big = malloc(20000);
+	for (size_t i = 0; big && i < 20000; i++)
+		big[i] = (uint8_t)(i * i * 31 + i / 7);
+	for (size_t n = 3000; big && n <= 20000 - 8; n += 331)
+		same &= codec_crc((uint32_t)n, big + n % 8, n) == codec_crc_ref((uint32_t)n, big + n % 8, n);
+	ok(big && same, "and where several strips go side by side");
+	free(big);
 	is_int(codec_crc(codec_crc(0, buf, 101), buf + 101, 99), codec_crc(0, buf, 200), "it can be continued");
 	is_int(codec_crc(0, NULL, 0), 0, "of nothing it is 0");
 }

@@ -16,7 +16,8 @@ case ${1-} in
 esac
 [ -x "$RAGSTONE_PEERS/bin/python" ] || python3 -m venv "$RAGSTONE_PEERS"
 pip="$RAGSTONE_PEERS/bin/python -m pip --disable-pip-version-check"
-$pip install --quiet numpy gguf tokenizers xllamacpp torch sentence-transformers onnx onnxruntime openvino
+$pip install --quiet numpy gguf tokenizers xllamacpp torch sentence-transformers onnx onnxruntime openvino \
+	bm25s PyStemmer ir-measures
 $pip install --quiet --no-deps ik-llama-cpp-python
 if [ "$native" ]; then
 	work=$RAGSTONE_PEERS/src

@@ -144,12 +144,21 @@ int store_weight(float *out, struct store_snap *v);
 /* Up to max chunks that lack a vector, in order of ids; *n == 0: none. */
 int store_lacking(uint64_t *ids, size_t *n, struct store_snap *v, size_t max);
 
+/* How words are analysed and scored. */
+struct store_words {
+	char language[STORE_LANGUAGE_MAX + 1];	/* of a Snowball stemmer, or "none" */
+	bool stop;			/* stop words do not count */
+	float k1, b;			/* of BM25 */
+};
+#define STORE_WORDS_INIT { "english", true, 1.2f, 0.75f }
+
 struct store_status {
 	uint64_t documents, contents, chunks, text_bytes;	/* shared contents count once */
 	uint64_t vectors;		/* chunks that have one */
 	uint64_t disk_bytes;
 	uint32_t format, generation, dim;
 	float weight;			/* store_weight() */
+	struct store_words words;	/* language "": there are none yet */
 	char *embedder;			/* owned; store_status_release() */
 	uint8_t uuid[STORE_UUID_LEN];
 };
@@ -176,12 +185,6 @@ struct store_range {
 int store_hidden(struct store_range **out, size_t *n, struct store_snap *v);
 /* The words of visible chunks, in place: index/words.h searches them.  A block is chunks
  * of one generation; rows in hidden ranges are not to be shown, and not to be counted. */
-struct store_words {
-	char language[STORE_LANGUAGE_MAX + 1];	/* of a Snowball stemmer, or "none" */
-	bool stop;			/* stop words do not count */
-	float k1, b;			/* of BM25 */
-};
-#define STORE_WORDS_INIT { "english", true, 1.2f, 0.75f }
 /* RAG_ENOENT: the store was made by an older ragstone, and its next writer has yet to
  * index the words. */
 int store_words(struct store_words *out, struct store_snap *v);

@@ -578,6 +578,10 @@ int store_status(struct store_status *out, struct store *s)
 		out->disk_bytes = store_disk_bytes(s);
 		out->embedder = mem_strdup(g.embedder);
 		rc = out->embedder ? store_weight(&out->weight, v) : RAG_ENOMEM;
+		if (!rc)
+			rc = store_words(&out->words, v);
+		if (rc == RAG_ENOENT)
+			rc = RAG_OK;
 	}
 	store_snap_end(v);
 	if (rc)

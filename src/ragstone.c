@@ -417,6 +417,36 @@ int rag_set_weight(struct rag *r, double weight)
 	return rc;
 }
 
+int rag_set_words(struct rag *r, const struct rag_words *words)
+{
+	struct store_status st;
+	struct store_writer *w;
+	int rc = words && words->size == sizeof(*words) ? rag_need_writable(r) :
+		 err_set(RAG_EINVAL, "settings of words were not initialised");
+
+	if (!rc && words->language && strlen(words->language) > STORE_LANGUAGE_MAX)
+		rc = err_set(RAG_EUNSUP, "no stemmer for language '%.40s'", words->language);
+	if (!rc)
+		rc = store_write_begin(&w, r->store);
+	if (rc)
+		return rc;
+	rc = store_status(&st, r->store);
+	if (!rc) {
+		if (words->language)
+			memcpy(st.words.language, words->language, strlen(words->language) + 1);
+		if (words->stop_words)
+			st.words.stop = words->stop_words > 0;
+		if (!(words->k1 < 0))
+			st.words.k1 = (float)words->k1;
+		if (!(words->b < 0))
+			st.words.b = (float)words->b;
+		rc = store_set_words(w, &st.words);
+	}
+	store_status_release(&st);
+	store_write_end(w);
+	return rc;
+}
+
 int rag_status(struct rag_status **out, struct rag *r)
 {
 	struct status_box *b;
@@ -441,6 +471,8 @@ int rag_status(struct rag_status **out, struct rag *r)
 		.text_bytes = b->st.text_bytes, .disk_bytes = b->st.disk_bytes,
 		.generation = b->st.generation, .dim = b->st.dim, .format = b->st.format,
 		.vectors = b->st.vectors, .weight = (double)b->st.weight,
+		.language = b->st.words.language, .stop_words = b->st.words.stop,
+		.k1 = (double)b->st.words.k1, .b = (double)b->st.words.b,
 	};
 	*out = &b->pub;
 	return RAG_OK;

@@ -107,10 +107,26 @@ struct rag_status {
 	uint32_t dim, format;
 	uint64_t vectors;	/* chunks that have one: fewer than chunks after an ingest without a model */
 	double weight;		/* of the vectors in a fusion */
+	const char *language;	/* of the words' stemmer, or "none"; "" while they are not indexed yet */
+	int stop_words;		/* 1: stop words do not count */
+	double k1, b;		/* of BM25 */
 };
 /* The weight of the vectors in a fusion that searches use from now on, 0 to 1: kept in
  * the store.  RAG_EBUSY and RAG_EDENIED as for ingesting. */
 RAG_API int rag_set_weight(struct rag *r, double weight);
+
+/* How the store's words are analysed and scored, from now on.  Another language, or other
+ * stop words: all are indexed anew before it returns.  RAG_EUNSUP names the languages there
+ * are; RAG_EINVAL: k1 or b out of range. */
+struct rag_words {
+	size_t size;
+	const char *language;	/* "english", "german" ..., or "none"; NULL: as it is */
+	int stop_words;		/* 1: English stop words and single characters count only where a question
+				   has nothing else; -1: as any word; 0: as it is */
+	double k1, b;		/* 0 to 1000, 0 to 1; below 0: as it is */
+};
+#define RAG_WORDS_INIT { sizeof(struct rag_words), NULL, 0, -1, -1 }
+RAG_API int rag_set_words(struct rag *r, const struct rag_words *words);
 RAG_API int rag_status(struct rag_status **out, struct rag *r);
 RAG_API void rag_status_free(struct rag_status *s);
 

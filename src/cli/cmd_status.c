@@ -32,10 +32,12 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 		json_add_key(&b, "embedder");
 		json_add_str(&b, s->embedder, strlen(s->embedder));
 		buf_addf(&b, ", \"dim\": %u, \"documents\": %llu, \"chunks\": %llu, \"vectors\": %llu, \"text_bytes\": %llu, "
-			 "\"disk_bytes\": %llu, \"generation\": %llu, \"format\": %u, \"weight\": %.4g}", s->dim,
+			 "\"disk_bytes\": %llu, \"generation\": %llu, \"format\": %u, \"weight\": %.4g, "
+			 "\"language\": \"%s\", \"stop_words\": %s, \"k1\": %.4g, \"b\": %.4g}", s->dim,
 			 (unsigned long long)s->documents, (unsigned long long)s->chunks,
 			 (unsigned long long)s->vectors, (unsigned long long)s->text_bytes, (unsigned long long)s->disk_bytes,
-			 (unsigned long long)s->generation, s->format, s->weight);
+			 (unsigned long long)s->generation, s->format, s->weight, s->language,
+			 s->stop_words ? "true" : "false", s->k1, s->b);
 		puts(buf_str(&b));
 		buf_release(&b);
 	} else {
@@ -48,6 +50,11 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 		       (unsigned long long)s->documents, (unsigned long long)s->chunks,
 		       (unsigned long long)s->vectors, cli_bytes(text, s->text_bytes), cli_bytes(disk, s->disk_bytes),
 		       (unsigned long long)s->generation, s->weight);
+		if (*s->language)
+			printf("words      %s, %s stop words, k1 %.4g, b %.4g\n", s->language,
+			       s->stop_words ? "without" : "with", s->k1, s->b);
+		else
+			puts("words      none yet, the next ingest indexes them");
 	}
 	if (!rc)
 		rag_status_free(s);

@@ -154,6 +154,16 @@ for c in status "search x" "ingest $docs/good.txt" verify; do
 	like "$err" "has format 98, this ragstone knows" "and says so"
 done
 
+run "$rag" -s "$work/words" init --language klingon
+is "$code" 2 "a language without a stemmer exits 2"
+like "$err" "no stemmer for language 'klingon'; there are .*german" "and those with one are named"
+run "$rag" -s "$work/words" init --bm25 1.2
+is "$code" 2 "half of a setting exits 2"
+run "$rag" -s "$work/words" init --bm25 1,2
+like "$err" 'k1 1 and b 2: 0 to 1000 and 0 to 1 are possible' "a setting out of range"
+run "$rag" -s "$work/words" init --stop-words no
+is "$code" 2 "stop words are dropped or kept"
+
 "$rag" -s "$work/two" init 2> "$work/err"
 env --default-signal=INT "$rag" -s "$work/two" ingest "$srcdir/corpora/sample" > "$work/first" 2>&1 &
 pid=$!

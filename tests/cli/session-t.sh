@@ -119,6 +119,15 @@ run "$rag" verify
 is "$code" 0 "the store is whole"
 run "$rag" status --json
 like "$out" '"embedder": "all-minilm-l6-v2", "dim": 384, "documents": 3' "status counts"
+like "$out" '"language": "english", "stop_words": true, "k1": 1.2, "b": 0.75' "and says how words are scored"
+run "$rag" init --language french --stop-words keep --bm25 .9,.4
+is "$code" 0 "another language"
+run "$rag" status
+like "$out" 'words      french, with stop words, k1 0.9, b 0.4' "is the store's from then on"
+run "$rag" verify
+is "$code" 0 "all words are indexed anew"
+run "$rag" init --language english --stop-words drop --bm25 1.2,0.75
+is "$code" 0 "and back"
 
 echo "hello world" > "$work/in"
 stdin=$work/in run "$rag" embed -

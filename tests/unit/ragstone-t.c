@@ -368,6 +368,33 @@ static void test_search(struct rag *r)
 	rag_hits_free(NULL);
 }
 
+static void test_words(void)
+{
+	struct rag_words w = RAG_WORDS_INIT;
+	struct rag_opts o = opts("words");
+	struct rag_status *st;
+	struct rag *r;
+
+	o.create = 1;
+	is_int(rag_open(&r, &o), RAG_OK, "a store for words");
+	w.language = "german";
+	w.b = 0;
+	is_int(rag_set_words(r, &w), RAG_OK, "German, and no matter how long");
+	is_int(rag_status(&st, r), RAG_OK, "status");
+	ok(!strcmp(st->language, "german") && st->stop_words == 1 && st->b == 0 && st->k1 > 1.19 && st->k1 < 1.21,
+	   "knows it, and what was not asked for is as it was");
+	rag_status_free(st);
+	w.language = "a language whose name is longer than any";
+	is_int(rag_set_words(r, &w), RAG_EUNSUP, "no such language");
+	w = (struct rag_words)RAG_WORDS_INIT;
+	w.k1 = NAN;
+	is_int(rag_set_words(r, &w), RAG_EINVAL, "a k1 that is no number");
+	w.size = 0;
+	is_int(rag_set_words(r, &w), RAG_EINVAL, "without its size");
+	is_int(rag_set_words(r, NULL), RAG_EINVAL, "nothing");
+	rag_close(r);
+}
+
 static void test_read_only(void)
 {
 	struct rag_opts o = opts("main");
@@ -523,7 +550,8 @@ int main(void)
 	if (ok(r && !add(r, "note:1", normans) && !add(r, "note:2", elephants), "documents")) {
 		test_search(r);
 		test_mismatch();
-		test_read_only();
+		test_words();
+	test_read_only();
 		test_documents(r);
 		test_bytes(r);
 		test_together(r);

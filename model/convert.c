@@ -17,6 +17,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "model/embed.h"
+#include "model/gguf.h"
 #include "model/onnx_bert.h"
 
 #define PREFIX_EN "Represent this sentence for searching relevant passages: "
@@ -37,8 +38,9 @@ struct job {
 	struct convert_result *out;
 	const char *in;
 	struct buf part;		/* the directory in the making */
-	struct onnx *onnx;		/* owned */
-	struct onnx_bert bert;
+	struct onnx *onnx;		/* owned; one of both is there */
+	struct gguf *gguf;
+	struct bert_weights bert;
 	size_t max_tokens;		/* 0: as many as there are positions */
 };
 
@@ -86,32 +88,43 @@ static int put_json(const struct job *j, const char *name, struct buf *json)
 
 static int by_name(const void *a, const void *b)
 {
-	return strcmp(((const struct onnx_weight *)a)->name, ((const struct onnx_weight *)b)->name);
+	return strcmp(((const struct bert_weight *)a)->name, ((const struct bert_weight *)b)->name);
 }
 
-static size_t count(const struct onnx_weight *w)
+/* Row by row, as floats. */
+static int put_rows(int fd, const struct bert_weight *w)
 {
-	return (w->rows ? w->rows : 1) * w->columns;
+	size_t from = dtype_row_bytes(w->type, w->columns);
+	float *row = mem_alloc(w->columns * sizeof(*row));
+	int rc = row ? RAG_OK : RAG_ENOMEM;
+
+	for (size_t i = 0; !rc && i < (w->rows ? w->rows : 1); i++) {
+		dequant_row(row, w->type, (const char *)w->data + i * from, w->columns);
+		rc = file_write(fd, row, w->columns * sizeof(*row));
+	}
+	mem_free(row);
+	return rc;
 }
 
-static int put_weight(int fd, const struct onnx_weight *w)
+static int put_weight(int fd, const struct bert_weight *w)
 {
+	size_t n = bert_weight_count(w);
 	const uint32_t *src;
 	uint32_t *rows;
 	int rc;
 
+	if (w->type != DT_F32)
+		return put_rows(fd, w);
 	if (!w->turned)
-		return file_write(fd, w->t->data, w->t->bytes);
-	rows = mem_alloc(2 * w->t->bytes);
+		return file_write(fd, w->data, 4 * n);
+	rows = mem_alloc(8 * n);
 	if (!rows)
 		return RAG_ENOMEM;
-	/* The file's are at any address. */
-	memcpy(rows + count(w), w->t->data, w->t->bytes);
-	src = rows + count(w);
+	src = memcpy(rows + n, w->data, 4 * n);	/* the file's are at any address */
 	for (size_t k = 0; k < w->columns; k++)
-		for (size_t n = 0; n < w->rows; n++)
-			rows[n * w->columns + k] = src[k * w->rows + n];
-	rc = file_write(fd, rows, w->t->bytes);
+		for (size_t i = 0; i < w->rows; i++)
+			rows[i * w->columns + k] = src[k * w->rows + i];
+	rc = file_write(fd, rows, 4 * n);
 	mem_free(rows);
 	return rc;
 }
@@ -119,7 +132,7 @@ static int put_weight(int fd, const struct onnx_weight *w)
 static int put_weights(struct job *j)
 {
 	struct buf path = BUF_INIT, head = BUF_INIT;
-	struct onnx_bert *b = &j->bert;
+	struct bert_weights *b = &j->bert;
 	uint8_t length[8];
 	size_t at = 0;
 	int fd = -1, rc;
@@ -127,7 +140,7 @@ static int put_weights(struct job *j)
 	qsort(b->w, b->n, sizeof(*b->w), by_name);
 	rc = buf_adds(&head, "{\"__metadata__\":{\"format\":\"pt\"}");
 	for (size_t i = 0; !rc && i < b->n; i++) {
-		size_t bytes = 4 * count(&b->w[i]);
+		size_t bytes = 4 * bert_weight_count(&b->w[i]);
 
 		rc = buf_addf(&head, ",\"%s\":{\"dtype\":\"F32\",\"shape\":[", b->w[i].name);
 		if (!rc && b->w[i].rows)
@@ -370,6 +383,13 @@ static int put_tokenizer(const struct job *j)
 	const char *given = j->o->tokenizer;
 	int rc;
 
+	if (j->gguf && !given) {
+		rc = gguf_bert_words(&json, j->gguf);
+		if (!rc)
+			rc = put_file(j, "vocab.txt", json.data, json.len);
+		buf_release(&json);
+		return rc;
+	}
 	if (given) {
 		rc = buf_adds(ends_with(given, ".txt") ? &vocab : &json, given);
 	} else {
@@ -408,11 +428,26 @@ static const struct family *family_of(const char *path)
 	return NULL;
 }
 
+/* "bert.pooling_type": none, mean, cls; NULL: not said. */
+static const char *gguf_pooling(const struct gguf *g)
+{
+	uint64_t v = 0;
+
+	if (g)
+		gguf_get_u64(&v, g, "bert.pooling_type");
+	return v == 1 ? "mean" : v == 2 ? "cls" : NULL;
+}
+
 static int choose_pooling(struct job *j, const struct family *f)
 {
 	struct json *root = NULL;
 	int rc = RAG_OK;
 	bool cls, mean;
+
+	if (!j->o->pooling && gguf_pooling(j->gguf)) {
+		j->out->pooling = gguf_pooling(j->gguf);
+		return RAG_OK;
+	}
 
 	if (j->o->pooling && strcmp(j->o->pooling, "cls") && strcmp(j->o->pooling, "mean"))
 		return err_set(RAG_EINVAL, "unknown pooling '%.64s' (cls, mean)", j->o->pooling);
@@ -543,19 +578,35 @@ static int make(struct job *j, const char *dir)
 	return rc;
 }
 
-int convert_onnx(struct convert_result *out, const char *dir, const char *onnx, const struct convert_opts *o)
+/* GGUF by its magic; ONNX has none. */
+static int find_weights(struct job *j)
 {
-	struct job j = { .o = o, .out = out, .in = onnx };
-	const struct family *f = family_of(onnx);
+	struct map m = { NULL, 0 };
+	int rc = map_open(&m, j->in);
+	bool gguf = !rc && m.len >= 4 && !memcmp(m.data, "GGUF", 4);
+
+	map_close(&m);
+	if (rc)
+		return rc;
+	if (gguf) {
+		rc = gguf_open(&j->gguf, j->in);
+		return rc ? rc : gguf_bert_find(&j->bert, j->gguf);
+	}
+	rc = onnx_open(&j->onnx, j->in);
+	return rc ? rc : onnx_bert_find(&j->bert, j->onnx);
+}
+
+int convert_model(struct convert_result *out, const char *dir, const char *in, const struct convert_opts *o)
+{
+	struct job j = { .o = o, .out = out, .in = in };
+	const struct family *f = family_of(in);
 	int rc;
 
 	memset(out, 0, sizeof(*out));
 	f = f ? f : family_of(dir);
 	rc = check_free(dir);
 	if (!rc)
-		rc = onnx_open(&j.onnx, onnx);
-	if (!rc)
-		rc = onnx_bert_find(&j.bert, j.onnx);
+		rc = find_weights(&j);
 	if (!rc)
 		rc = choose_pooling(&j, f);
 	if (!rc)
@@ -567,8 +618,9 @@ int convert_onnx(struct convert_result *out, const char *dir, const char *onnx, 
 		rc = make(&j, dir);
 	if (rc && j.part.len)
 		remove_part(&j);
-	onnx_bert_release(&j.bert);
+	bert_weights_release(&j.bert);
 	onnx_close(j.onnx);
+	gguf_close(j.gguf);
 	buf_release(&j.part);
 	return rc;
 }

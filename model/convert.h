@@ -1,8 +1,8 @@
 /*
- * convert - an embedder from an ONNX file to a directory that embed_open() takes.
+ * convert - an embedder from an ONNX or GGUF file to a directory that embed_open() takes.
  *
- * The weights, found by their places (model/onnx_bert.h), become
- * model.safetensors with BertModel's names; what an ONNX file does not hold
+ * The weights, found by their places (model/onnx_bert.h) or names, become
+ * model.safetensors with BertModel's names; what the file does not hold
  * comes from beside it (the folder of the file, or the one above, as
  * onnx/model.onnx has it): the tokenizer, and sentence-transformers' pooling,
  * query prefix and length.  The directory is made under another name, opened
@@ -34,7 +34,7 @@ struct convert_result {
 /* dir: absent or empty.  RAG_EUNSUP: no BERT encoder, or no pooling is known;
  * RAG_EFORMAT: a damaged file; RAG_ENOENT: no tokenizer; RAG_EINVAL: dir is in use.
  * Release out after a failure too. */
-int convert_onnx(struct convert_result *out, const char *dir, const char *onnx, const struct convert_opts *o);
+int convert_model(struct convert_result *out, const char *dir, const char *in, const struct convert_opts *o);
 void convert_result_release(struct convert_result *r);
 
 #endif

@@ -1,4 +1,5 @@
 libcore_la_SOURCES += \
+	model/bert_weights.c model/bert_weights.h model/gguf_bert.c \
 	model/convert.c model/convert.h \
 	model/decoder.c model/decoder.h \
 	model/kv.c model/kv.h \

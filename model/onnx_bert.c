@@ -13,7 +13,7 @@
 
 struct walk {
 	const struct onnx *o;
-	struct onnx_bert *out;
+	struct bert_weights *out;
 	uint8_t *seen;			/* (nodes) of depends() */
 	const struct onnx_node **stack;	/* (nodes) */
 	bool naming;			/* the second time round: the layers are counted */
@@ -383,18 +383,16 @@ static int attention(struct linear qkv[3], struct walk *w, struct onnx_str v, st
 static int add_weight(struct walk *w, const char *layer, const char *name, const struct onnx_tensor *t,
 		      size_t rows, size_t columns, bool turned)
 {
-	struct onnx_bert *b = w->out;
-	struct onnx_weight *p;
+	struct bert_weight *p;
+	int rc;
 
 	if (!w->naming)
 		return RAG_OK;
-	p = mem_realloc(b->w, b->n + 1, sizeof(*p));
-	if (!p)
-		return RAG_ENOMEM;
-	b->w = p;
-	p = &b->w[b->n++];
-	snprintf(p->name, sizeof(p->name), "%s%s", layer, name);
-	p->t = t;
+	rc = bert_weights_add(&p, w->out, layer, name);
+	if (rc)
+		return rc;
+	p->data = t->data;
+	p->type = DT_F32;
 	p->rows = rows;
 	p->columns = columns;
 	p->turned = turned;
@@ -582,7 +580,7 @@ static int check_weights(const struct onnx *o)
 	return RAG_OK;
 }
 
-int onnx_bert_find(struct onnx_bert *out, const struct onnx *o)
+int onnx_bert_find(struct bert_weights *out, const struct onnx *o)
 {
 	struct walk w = { .o = o, .out = out };
 	struct onnx_str v = { "", 0 };
@@ -609,10 +607,4 @@ int onnx_bert_find(struct onnx_bert *out, const struct onnx *o)
 	mem_free(w.seen);
 	mem_free(w.stack);
 	return rc;
-}
-
-void onnx_bert_release(struct onnx_bert *b)
-{
-	mem_free(b->w);
-	memset(b, 0, sizeof(*b));
 }

@@ -12,24 +12,11 @@
 #ifndef RAG_MODEL_ONNX_BERT_H
 #define RAG_MODEL_ONNX_BERT_H
 
-#include "model/encoder.h"
+#include "model/bert_weights.h"
 #include "model/onnx.h"
-
-struct onnx_weight {
-	char name[96];			/* as BertModel calls it */
-	const struct onnx_tensor *t;	/* of floats, borrowed from the graph */
-	size_t rows, columns;		/* rows 0: a vector */
-	bool turned;			/* t is (columns, rows) */
-};
-struct onnx_bert {
-	struct encoder_shape shape;
-	struct onnx_weight *w;		/* owned (n) */
-	size_t n;
-};
 
 /* RAG_EUNSUP names the file and the node that is no BERT's; RAG_EFORMAT for
  * shapes that do not fit each other.  Release out after a failure too. */
-int onnx_bert_find(struct onnx_bert *out, const struct onnx *o);
-void onnx_bert_release(struct onnx_bert *b);
+int onnx_bert_find(struct bert_weights *out, const struct onnx *o);
 
 #endif

@@ -178,7 +178,7 @@ static int convert(const struct cli *c, const struct args *a, const char *in, co
 {
 	struct convert_opts o = { a->tokenizer, a->pooling, a->prefix, a->max_tokens };
 	struct convert_result r;
-	int rc = convert_onnx(&r, dir, in, &o);
+	int rc = convert_model(&r, dir, in, &o);
 
 	if (!rc && !c->quiet) {
 		fprintf(stderr, "%s: BERT, %zu layers of %zu, %zu heads, %zu tokens; pooling %s, query prefix \"%s\"\n",
@@ -236,14 +236,14 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 		return pull(argc - 1, argv + 1);
 	if (!strcmp(argv[0], "convert") && argc == 3)
 		return convert(c, a, argv[1], argv[2]);
-	return cli_usage("usage: ragstone model list | inspect MODEL | pull NAME... | convert IN.onnx OUT-DIR");
+	return cli_usage("usage: ragstone model list | inspect MODEL | pull NAME... | convert IN OUT-DIR");
 }
 
 const struct command cmd_model = {
-	"model", "list | inspect MODEL | pull NAME... | convert IN.onnx OUT-DIR",
+	"model", "list | inspect MODEL | pull NAME... | convert IN OUT-DIR",
 	"list, look into, fetch and convert models",
 	"list: what is in the models' directory.  inspect: metadata and tensors of a GGUF or\n"
 	"safetensors file.  pull: fetches known weights, checked by their SHA-256.\n"
-	"convert: a BERT embedder from an ONNX file, its tokenizer and settings from beside it.",
+	"convert: a BERT embedder from an ONNX or GGUF file, what it lacks from beside it.",
 	opts, N_OPTS(opts), sizeof(struct args), 1, -1, run,
 };

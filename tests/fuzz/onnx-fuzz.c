@@ -11,24 +11,22 @@ static volatile unsigned sum;	/* so that no read is left out */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct onnx_bert b = { 0 };
+	struct bert_weights b = { 0 };
 	struct onnx *o;
 
 	if (onnx_open(&o, fuzz_file(data, size)))
 		return 0;
 	if (onnx_bert_find(&b, o) == 0) {
 		for (size_t i = 0; i < b.n; i++) {
-			const struct onnx_weight *w = &b.w[i];
+			const uint8_t *p = b.w[i].data;
 
-			if (w->t->bytes != 4 * (w->rows ? w->rows : 1) * w->columns)
-				abort();
-			for (size_t k = 0; k < w->t->bytes; k++)
-				sum += w->t->data[k];
+			for (size_t k = 0; k < 4 * bert_weight_count(&b.w[i]); k++)
+				sum += p[k];
 		}
 		if (b.shape.hidden % b.shape.heads || b.n != 5 + 16 * b.shape.layers)
 			abort();
 	}
-	onnx_bert_release(&b);
+	bert_weights_release(&b);
 	onnx_close(o);
 	return 0;
 }

@@ -54,7 +54,7 @@ static int convert(const char *onnx, const struct convert_opts *o)
 {
 	struct convert_opts none = CONVERT_OPTS_INIT;
 	struct convert_result r;
-	int rc = convert_onnx(&r, in_dir("out"), in_dir(onnx), o ? o : &none);
+	int rc = convert_model(&r, in_dir("out"), in_dir(onnx), o ? o : &none);
 
 	convert_result_release(&r);
 	return rc;
@@ -154,7 +154,7 @@ static void test_settings(void)
 	remove(in_dir("sentence_bert_config.json"));
 
 	make(&(struct tiny_onnx){ 0 }, "bge-small-en-v1.5.onnx");
-	is_int(convert_onnx(&r, in_dir("out"), in_dir("bge-small-en-v1.5.onnx"), &none), RAG_OK, "a family by its name");
+	is_int(convert_model(&r, in_dir("out"), in_dir("bge-small-en-v1.5.onnx"), &none), RAG_OK, "a family by its name");
 	ok(r.family && !strcmp(r.pooling, "cls") && strstr(r.prefix, "Represent this sentence"), "is said");
 	ok(r.shape.layers == TB_LAYERS && r.shape.heads == TB_HEADS && r.shape.ffn == TB_FFN, "with its shape");
 	convert_result_release(&r);
@@ -242,13 +242,13 @@ static void test_refused(void)
 
 static int find(const char *path)
 {
-	struct onnx_bert b = { 0 };
+	struct bert_weights b = { 0 };
 	struct onnx *o = NULL;
 	int rc = onnx_open(&o, path);
 
 	if (!rc)
 		rc = onnx_bert_find(&b, o);
-	onnx_bert_release(&b);
+	bert_weights_release(&b);
 	onnx_close(o);
 	return rc;
 }

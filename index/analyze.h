@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ANALYZE_VERSION 1u	/* raised where a text's terms change: stores are indexed anew */
+#define ANALYZE_VERSION 2u	/* raised where a text's terms change: stores are indexed anew */
 #define ANALYZE_TERM_MAX 128u	/* bytes; what is longer is cut, and has no parts */
 
 enum term_kind {

@@ -14,6 +14,7 @@ struct entry {			/* a term met */
 	uint32_t hash;
 	uint32_t count;		/* occurrences; then where they begin */
 	uint32_t next;		/* of the same bucket, number + 1; 0: none */
+	uint32_t row, place;	/* of the last occurrence */
 };
 
 struct occurrence {
@@ -106,7 +107,7 @@ static int grow(struct words_build *b)
 static int number_of(uint32_t *out, struct words_build *b, const char *s, size_t n)
 {
 	uint32_t h = hash_of(s, n);
-	struct entry e = { (uint32_t)b->bytes.len, (uint32_t)n, h, 0, 0 };
+	struct entry e = { .at = (uint32_t)b->bytes.len, .n = (uint32_t)n, .hash = h };
 	int rc = RAG_OK;
 
 	if (n_entries(b) >= b->n_buckets)
@@ -135,11 +136,17 @@ static int note(void *arg, const struct term *t)
 {
 	struct words_build *b = arg;
 	struct occurrence o = { .row = (uint32_t)(b->chunks.len / 16), .place = t->at };
+	struct entry *e;
 	int rc = number_of(&o.term, b, t->s, t->n);
 
 	if (rc)
 		return rc;
-	entries(b)[o.term].count++;
+	e = &entries(b)[o.term];
+	if (e->count && e->row == o.row && e->place == o.place)
+		return RAG_OK;		/* an identifier whose stem is its first part's: dnaS */
+	e->row = o.row;
+	e->place = o.place;
+	e->count++;
 	b->words += t->kind == TERM_WORD || t->kind == TERM_WHOLE;
 	return buf_add(&b->occurrences, &o, sizeof(o));
 }

@@ -39,6 +39,8 @@ static bool read_term(const struct wblock *b, uint32_t t)
 		place = mem_alloc(l.tf * sizeof(*place));
 		must(place != NULL);
 		good &= wlist_places(place, &l);
+		for (uint32_t i = 1; good && i < l.tf; i++)
+			good = place[i] > place[i - 1];
 		mem_free(place);
 		if (!good)
 			return false;

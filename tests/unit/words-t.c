@@ -91,6 +91,7 @@ static void test_finding(void)
 	put_one("c", "Code", "", "call getHTTPResponse_code(url) and parse_xml, version 3.14 of 1,000.");
 	put_one("d", "\xe6\x9d\xb1\xe4\xba\xac", "", "\xe6\x9d\xb1\xe4\xba\xac\xe3\x82\xbf\xe3\x83\xaf\xe3\x83\xbc Caf\xc3\xa9 na\xc3\xafve");
 	put_one("e", "", "", "to be or not to be");
+	put_one("f", "", "", "dnaS getS_gets");
 	is_str(find("run", 9), "a", "a stem, in the title");
 	is_str(find("PASTA", 9), "b", "a word of the heading path, in capitals");
 	is_str(find("boiling salts", 9), "b", "other forms of words");
@@ -108,6 +109,7 @@ static void test_finding(void)
 	is_str(find("marat*", 9), "a", "a prefix");
 	is_str(find("marathons* (boil*)", 9), "a b", "prefixes that are longer than the stem, or in brackets");
 	is_str(find("zzz* 2*3 *", 9), "", "a prefix of nothing, and stars that are no prefixes");
+	is_str(find("dna", 9), "f", "an identifier whose stem is its first part's");
 	is_str(find("\"guide to marathons\"", 9), "a", "a phrase");
 	is_str(find("", 9), "", "nothing is asked");
 	is_str(find("\xff\xfe\"", 9), "", "rubbish");

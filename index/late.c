@@ -206,7 +206,7 @@ struct late_space {
 	const struct kern *kern;
 	size_t dim, padded;
 	struct kern8_panel *axes[PANELS];	/* owned; (KERN8_PANEL, dim) */
-	float shift[LATE_DIM];			/* where the mean lies on them */
+	float *mean;				/* owned (dim) */
 };
 
 static float float_at(const uint8_t *p, size_t i)
@@ -243,15 +243,13 @@ int late_space_new(struct late_space **out, const void *p, size_t n, size_t dim)
 	s->kern = kern_get();
 	s->dim = dim;
 	s->padded = kern8_padded(dim);
-	for (size_t i = 0; i < LATE_DIM; i++) {
-		double sum = 0;
-
-		for (size_t d = 0; d < dim; d++) {
-			axes[i * dim + d] = float_at(p, (1 + i) * dim + d);
-			sum += (double)axes[i * dim + d] * (double)float_at(p, d);
-		}
-		s->shift[i] = (float)sum;
-	}
+	s->mean = mem_alloc(dim * sizeof(*s->mean));
+	if (!s->mean)
+		goto fail;
+	for (size_t d = 0; d < dim; d++)
+		s->mean[d] = float_at(p, d);
+	for (size_t i = 0; i < LATE_DIM * dim; i++)
+		axes[i] = float_at(p, dim + i);
 	for (size_t i = 0; i < PANELS; i++) {
 		s->axes[i] = mem_aligned(64, kern8_panel_bytes(dim));
 		if (!s->axes[i])
@@ -273,31 +271,33 @@ void late_space_free(struct late_space *s)
 		return;
 	for (size_t i = 0; i < PANELS; i++)
 		mem_free(s->axes[i]);
+	mem_free(s->mean);
 	mem_free(s);
 }
 
 /* out: (n, LATE_DIM) unit vectors; 0 for a token that is 0 or the mean; n <= TILE.
- * bytes: (TILE, padded) scratch. */
-static int project(float *out, const struct late_space *s, uint8_t *bytes, const float *x, size_t n)
+ * bytes: (TILE, padded) and own: (dim) are scratch. */
+static int project(float *out, const struct late_space *s, uint8_t *bytes, float *own, const float *x, size_t n)
 {
 	struct kern8_row row[TILE];
-	double inverse[TILE], length;
+	double inverse;
 
-	for (size_t t = 0; t < n; t++) {
-		if (!length_of(&inverse[t], x + t * s->dim, s->dim))
+	for (size_t t = 0; t < n; t++, x += s->dim) {
+		if (!length_of(&inverse, x, s->dim))
 			return not_finite(t);
-		s->kern->row8(bytes + t * s->padded, &row[t], x + t * s->dim, NULL, s->dim);
+		/* the mean is most of a token: it goes before rounding */
+		for (size_t d = 0; d < s->dim; d++)
+			own[d] = inverse > 0 ? x[d] * (float)inverse - s->mean[d] : 0;
+		s->kern->row8(bytes + t * s->padded, &row[t], own, NULL, s->dim);
 	}
 	for (size_t i = 0; i < PANELS; i++)
 		s->kern->gemm8(out + i * KERN8_PANEL, LATE_DIM, bytes, s->padded, row, s->axes[i], n,
 			       KERN8_PANEL, s->dim, NULL);
 	for (size_t t = 0; t < n; t++, out += LATE_DIM) {
-		for (size_t i = 0; i < LATE_DIM; i++)
-			out[i] = inverse[t] > 0 ? (float)(out[i] * inverse[t]) - s->shift[i] : 0;
-		if (!length_of(&length, out, LATE_DIM))
+		if (!length_of(&inverse, out, LATE_DIM))
 			return not_finite(t);
 		for (size_t i = 0; i < LATE_DIM; i++)
-			out[i] = (float)(out[i] * length);
+			out[i] = (float)(out[i] * inverse);
 	}
 	return RAG_OK;
 }
@@ -307,17 +307,18 @@ static int project_all(const struct late_space *s, const float *x, size_t n,
 		       int (*fn)(void *arg, const float *y, size_t at, size_t n), void *arg)
 {
 	uint8_t *bytes = mem_aligned(64, TILE * s->padded);
-	float y[TILE * LATE_DIM];
-	int rc = bytes ? RAG_OK : RAG_ENOMEM;
+	float *own = mem_alloc(s->dim * sizeof(*own)), y[TILE * LATE_DIM];
+	int rc = bytes && own ? RAG_OK : RAG_ENOMEM;
 
 	for (size_t at = 0; !rc && at < n; at += TILE) {
 		size_t some = n - at < TILE ? n - at : TILE;
 
-		rc = project(y, s, bytes, x + at * s->dim, some);
+		rc = project(y, s, bytes, own, x + at * s->dim, some);
 		if (!rc)
 			rc = fn(arg, y, at, some);
 	}
 	mem_free(bytes);
+	mem_free(own);
 	return rc;
 }
 
@@ -501,7 +502,7 @@ static float score(const struct late_query *q, const uint8_t *p, size_t n)
 	double sum = 0;
 
 	for (size_t i = 0; i < q->n; i++)
-		q->best[i] = -1;
+		q->best[i] = 0;
 	for (size_t at = 0; at < n; at += TILE) {
 		size_t some = n - at < TILE ? n - at : TILE;
 
@@ -516,7 +517,7 @@ static float score(const struct late_query *q, const uint8_t *p, size_t n)
 		match_tile(q, bytes, row, some);
 	}
 	for (size_t i = 0; i < q->n; i++)
-		sum += (double)q->weights[i] * (double)q->best[i];
+		sum += (double)q->weights[i] * (double)q->best[i] * (double)q->best[i];
 	return q->weight > 0 ? (float)(sum / q->weight) : 0;
 }
 

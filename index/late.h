@@ -2,9 +2,10 @@
  * late - late interaction: a passage by its tokens that fit a question's best.
  *
  * As in ColBERT (Khattab and Zaharia 2020, arXiv 2004.12832), with the token
- * vectors that the embedder makes anyway: the sum over the question's tokens,
- * each times its weight (the idf of its word), of the largest cosine with one
- * of the passage's.  It reorders the best of a list, and never finds alone.
+ * vectors that the embedder makes anyway: the mean over the question's tokens,
+ * by weight (the idf of its word), of the largest cosine with one of the
+ * passage's, squared, as what fits says more than what fits not (.003 of nDCG
+ * over 13 sets).  It reorders the best of a list, and never finds alone.
  *
  * What is kept of a token are LATE_DIM numbers of 4 bits, 34 bytes in all: its
  * unit vector less the mean, on the principal axes of the tokens that the
@@ -65,7 +66,7 @@ struct late_query;
 int late_query_new(struct late_query **out, struct store_snap *v, const float *x, const float *weight,
 		   size_t n);
 void late_query_free(struct late_query *q);	/* NULL is allowed */
-/* out: (n), each at most 1; NAN for a chunk without token vectors, and for all if q is NULL. */
+/* out: (n), each 0 .. 1; NAN for a chunk without token vectors, and for all if q is NULL. */
 int late_scores(float *out, struct store_snap *v, const struct late_query *q, const uint64_t *chunks,
 		size_t n);
 

@@ -11,7 +11,7 @@
 #include "model/tok.h"
 
 /* Of the vocabulary: as many tokens as half a sample of ten passages. */
-#define MADE_TEXTS 40u
+#define MADE_TEXTS 12u
 #define MADE_WORDS 32u
 
 enum { KEEP_UNKNOWN, KEEP_NO, KEEP_YES };

@@ -17,7 +17,7 @@
 #include "index/store.h"
 #include "model/embed.h"
 
-#define EMBEDDING_SAMPLE 4096	/* tokens that a space is learnt from at most: 6 MiB of them */
+#define EMBEDDING_SAMPLE 8192	/* tokens that a space is learnt from at most: 6 MiB of them */
 
 struct embedding;
 

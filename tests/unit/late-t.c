@@ -67,7 +67,7 @@ static double twin(const float *q, const float *weight, size_t n, const float *x
 	double sum = 0, all = 0, a[WIDE], b[WIDE];
 
 	for (size_t i = 0; i < n; i++) {
-		double best = -1;
+		double best = 0;
 
 		unit(a, q + i * WIDE, mean);
 		for (size_t j = 0; j < m; j++) {
@@ -78,7 +78,7 @@ static double twin(const float *q, const float *weight, size_t n, const float *x
 				dot += a[d] * b[d];
 			best = fmax(best, dot);
 		}
-		sum += weight[i] * best;
+		sum += weight[i] * best * best;
 		all += weight[i];
 	}
 	return sum / all;

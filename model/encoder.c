@@ -132,27 +132,18 @@ fail:
 	return rc;
 }
 
-/* *out: (rows, columns) of the tensor of this name; a vector has rows 1. */
-static int take_tensor(const float **out, struct encoder *e, const char *dir, const char *name,
-		       size_t rows, size_t columns)
+int encoder_tensor(const float **out, struct encoder *e, const char *dir, const char *name,
+		   size_t rows, size_t columns)
 {
-	const struct tensor *t;
-	struct buf full = BUF_INIT;
+	const struct tensor *t = safetensors_tensor(e->file, name);
 	float *copy;
-	int rc = buf_addf(&full, "%s%s", e->prefix, name);
 
-	if (rc)
-		return rc;
-	t = safetensors_tensor(e->file, buf_str(&full));
 	if (!t)
-		rc = err_set(RAG_EFORMAT, "'%s/model.safetensors': no tensor '%s'", dir, buf_str(&full));
-	else if (t->n_dims > 2 || t->ne[0] != columns || t->ne[1] != rows)
-		rc = err_set(RAG_EFORMAT, "'%s/model.safetensors': tensor '%s' is %llux%llu, "
-			     "by config.json %zux%zu", dir, buf_str(&full),
-			     (unsigned long long)t->ne[1], (unsigned long long)t->ne[0], rows, columns);
-	buf_release(&full);
-	if (rc)
-		return rc;
+		return err_set(RAG_EFORMAT, "'%s/model.safetensors': no tensor '%s'", dir, name);
+	if (t->n_dims > 2 || t->ne[0] != columns || t->ne[1] != rows)
+		return err_set(RAG_EFORMAT, "'%s/model.safetensors': tensor '%s' is %llux%llu, "
+			       "by config.json %zux%zu", dir, name, (unsigned long long)t->ne[1],
+			       (unsigned long long)t->ne[0], rows, columns);
 	if (t->type == DT_F32) {
 		*out = t->data;
 		return RAG_OK;
@@ -164,6 +155,19 @@ static int take_tensor(const float **out, struct encoder *e, const char *dir, co
 	e->own[e->n_own++] = copy;
 	*out = copy;
 	return RAG_OK;
+}
+
+/* The same by the name that BertModel gives it. */
+static int take_tensor(const float **out, struct encoder *e, const char *dir, const char *name,
+		       size_t rows, size_t columns)
+{
+	struct buf full = BUF_INIT;
+	int rc = buf_addf(&full, "%s%s", e->prefix, name);
+
+	if (!rc)
+		rc = encoder_tensor(out, e, dir, buf_str(&full), rows, columns);
+	buf_release(&full);
+	return rc;
 }
 
 static int take_norm(struct encoder_norm *out, struct encoder *e, const char *dir, const char *at)
@@ -310,8 +314,7 @@ void encoder_run_free(struct encoder_run *r)
 		r->free(r);
 }
 
-int encoder_eval(const float **out, struct encoder_run *r, const int32_t *ids, const size_t *offset,
-		 size_t n)
+static void check_ids(const struct encoder_run *r, const int32_t *ids, const size_t *offset, size_t n)
 {
 	const struct encoder_shape *s = &r->e->shape;
 
@@ -319,5 +322,21 @@ int encoder_eval(const float **out, struct encoder_run *r, const int32_t *ids, c
 		assert(offset[i] < offset[i + 1] && offset[i + 1] - offset[i] <= s->positions);
 	for (size_t t = 0; t < offset[n]; t++)
 		assert(ids[t] >= 0 && (size_t)ids[t] < s->vocab);
+}
+
+int encoder_eval(const float **out, struct encoder_run *r, const int32_t *ids, const size_t *offset,
+		 size_t n)
+{
+	check_ids(r, ids, offset, n);
+	r->second = NULL;
+	return r->eval(out, r, ids, offset, n);
+}
+
+int encoder_eval_pairs(const float **out, struct encoder_run *r, const int32_t *ids, const size_t *offset,
+		       const size_t *second, size_t n)
+{
+	assert(r->e->shape.types > 1);
+	check_ids(r, ids, offset, n);
+	r->second = second;
 	return r->eval(out, r, ids, offset, n);
 }

@@ -67,6 +67,10 @@ void encoder_run_free(struct encoder_run *r);	/* NULL is allowed */
  * *out: (offset[n], hidden), in the run's memory until its next call. */
 int encoder_eval(const float **out, struct encoder_run *r, const int32_t *ids,
 		 const size_t *offset, size_t n);
+/* The same of pairs of texts: sequence i's tokens from second[i] on are of type 1.  The
+ * model must have two types. */
+int encoder_eval_pairs(const float **out, struct encoder_run *r, const int32_t *ids,
+		       const size_t *offset, const size_t *second, size_t n);
 
 /* DIR/NAME as JSON.  RAG_ENOENT when there is no such file. */
 int encoder_json(struct json **out, const char *dir, const char *name);

@@ -129,10 +129,11 @@ static void embed_sequence(void *arg, size_t piece, int thread)
 	for (size_t t = r->offset[piece]; t < r->offset[piece + 1]; t++) {
 		const float *word = e->words + (size_t)r->ids[t] * hidden;
 		const float *place = e->places + (t - r->offset[piece]) * hidden;
+		const float *type = encoder_type(&r->run, piece, t - r->offset[piece]);
 		float *x = r->x + t * hidden;
 
 		for (size_t i = 0; i < hidden; i++)
-			x[i] = word[i] + e->types[i] + place[i];
+			x[i] = word[i] + type[i] + place[i];
 		r->run.k->layer_norm(x, x, NULL, e->norm.gain, e->norm.bias, hidden, e->shape.eps);
 	}
 }
@@ -292,7 +293,7 @@ int encoder_f32_new(struct encoder_run **out, const struct encoder *e, const str
 
 	if (!r)
 		return RAG_ENOMEM;
-	r->run = (struct encoder_run){ e, k, par, f32_eval, f32_free };
+	r->run = (struct encoder_run){ e, k, par, NULL, f32_eval, f32_free };
 	r->scratch = mem_calloc((size_t)par_threads(par), sizeof(*r->scratch));
 	if (!r->scratch) {
 		mem_free(r);

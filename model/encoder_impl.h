@@ -41,10 +41,21 @@ struct encoder_run {
 	const struct encoder *e;
 	const struct kern *k;
 	struct par *par;
+	const size_t *second;	/* (n) of the call in hand: where each sequence's second text begins; NULL: none */
 	int (*eval)(const float **out, struct encoder_run *r, const int32_t *ids, const size_t *offset,
 		    size_t n);
 	void (*free)(struct encoder_run *r);
 };
+
+/* (hidden) the type embedding of token t of sequence i. */
+static inline const float *encoder_type(const struct encoder_run *r, size_t i, size_t t)
+{
+	return r->e->types + (r->second && t >= r->second[i] ? r->e->shape.hidden : 0);
+}
+
+/* *out: (rows, columns) of the tensor of this full name, as float; a vector has rows 1. */
+int encoder_tensor(const float **out, struct encoder *e, const char *dir, const char *name,
+		   size_t rows, size_t columns);
 
 int encoder_f32_new(struct encoder_run **out, const struct encoder *e, const struct kern *k,
 		    struct par *par);

@@ -526,10 +526,11 @@ static void run_span(struct int8_run *r, struct span span, struct par *par, int 
 		for (size_t t = r->offset[i]; t < r->offset[i + 1]; t++) {
 			const float *word = e->words + (size_t)r->ids[t] * hidden;
 			const float *place = e->places + (t - r->offset[i]) * hidden;
+			const float *type = encoder_type(&r->run, i, t - r->offset[i]);
 			float *x = r->x + t * hidden;
 
 			for (size_t c = 0; c < hidden; c++)
-				x[c] = word[c] + e->types[c] + place[c];
+				x[c] = word[c] + type[c] + place[c];
 		}
 	}
 	take_layer(&p, 0);
@@ -629,7 +630,7 @@ int encoder_int8_new(struct encoder_run **out, const struct encoder *e, const st
 
 	if (!r)
 		return RAG_ENOMEM;
-	r->run = (struct encoder_run){ e, k, par, int8_eval, int8_free };
+	r->run = (struct encoder_run){ e, k, par, NULL, int8_eval, int8_free };
 	r->layers = mem_calloc(e->shape.layers, sizeof(*r->layers));
 	r->memory = mem_calloc(threads, sizeof(*r->memory));
 	r->heads = mem_calloc(threads, sizeof(*r->heads));

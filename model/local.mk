@@ -1,6 +1,7 @@
 libcore_la_SOURCES += \
 	model/bert_weights.c model/bert_weights.h model/gguf_bert.c \
 	model/convert.c model/convert.h \
+	model/cross.c model/cross.h \
 	model/decoder.c model/decoder.h \
 	model/kv.c model/kv.h \
 	model/matmul.c model/matmul.h \

@@ -32,6 +32,7 @@ struct tiny_bert {
 	const char *type;	/* "F32", "F16", "BF16"; NULL: F32 */
 	size_t words;		/* more lines of vocab.txt than there are ids */
 	float shift;		/* added to every value of the last layer: another model */
+	size_t labels;		/* of a classifier behind a pooler; 0: there is none */
 };
 
 struct tb_tensor {
@@ -114,11 +115,18 @@ static bool tb_weights(const char *dir, const struct tiny_bert *o)
 	struct tb_tensor t[TB_TENSORS_MAX];
 	const char *type = o->type ? o->type : "F32";
 	size_t n = tb_tensors(t), at = 0, size = strcmp(type, "F32") ? 2 : 4;
+	const struct tb_tensor head[] = {
+		{ "pooler.dense.weight", TB_HIDDEN, TB_HIDDEN }, { "pooler.dense.bias", 0, TB_HIDDEN },
+		{ "classifier.weight", o->labels, TB_HIDDEN }, { "classifier.bias", 0, o->labels },
+	};
 	struct buf b = BUF_INIT, data = BUF_INIT, file = BUF_INIT;
 	bool good;
 
+	for (size_t i = 0; o->labels && i < sizeof(head) / sizeof(head[0]); i++)
+		t[n++] = head[i];
 	buf_adds(&b, "{\"__metadata__\":{\"format\":\"pt\"}");
 	for (size_t i = 0; i < n; i++) {
+		const char *prefix = o->prefix && strncmp(t[i].name, "classifier", 10) ? o->prefix : "";
 		size_t rows = t[i].rows, count;
 
 		if (o->without && !strcmp(t[i].name, o->without))
@@ -126,8 +134,7 @@ static bool tb_weights(const char *dir, const struct tiny_bert *o)
 		if (o->bent && !strcmp(t[i].name, o->bent))
 			rows++;
 		count = (rows ? rows : 1) * t[i].columns;
-		buf_addf(&b, ",\"%s%s\":{\"dtype\":\"%s\",\"shape\":[", o->prefix ? o->prefix : "",
-			 t[i].name, type);
+		buf_addf(&b, ",\"%s%s\":{\"dtype\":\"%s\",\"shape\":[", prefix, t[i].name, type);
 		if (rows)
 			buf_addf(&b, "%zu,", rows);
 		buf_addf(&b, "%zu],\"data_offsets\":[%zu,%zu]}", t[i].columns, at, at + count * size);

@@ -43,12 +43,14 @@ static int not_finite(size_t token)
 
 /* ---- learning ------------------------------------------------------------------ */
 
+#define LANE 8u			/* values that a loop takes at once: compilers make vectors of them */
+
 struct late_learn {
-	size_t dim;
+	size_t dim, wide;	/* wide: dim rounded up to LANE */
 	uint64_t n;		/* tokens */
 	double *sum;		/* owned (dim) */
-	double *square;		/* owned (dim, dim), the part below the diagonal */
-	double *unit;		/* owned (dim) */
+	double *square;		/* owned (dim, wide), right up to the diagonal */
+	double *unit;		/* owned (wide), 0 behind dim */
 };
 
 int late_learn_new(struct late_learn **out, size_t dim)
@@ -59,9 +61,10 @@ int late_learn_new(struct late_learn **out, size_t dim)
 	if (!l)
 		return RAG_ENOMEM;
 	l->dim = dim;
+	l->wide = (dim + LANE - 1) / LANE * LANE;
 	l->sum = mem_calloc(dim, sizeof(*l->sum));
-	l->square = mem_calloc(dim * dim, sizeof(*l->square));
-	l->unit = mem_calloc(dim, sizeof(*l->unit));
+	l->square = mem_calloc(dim * l->wide, sizeof(*l->square));
+	l->unit = mem_calloc(l->wide, sizeof(*l->unit));
 	if (!l->sum || !l->square || !l->unit) {
 		late_learn_free(l);
 		return RAG_ENOMEM;
@@ -91,11 +94,12 @@ int late_learn_add(struct late_learn *l, const float *x, size_t n)
 		for (size_t i = 0; i < dim; i++)
 			l->unit[i] = x[i] * inverse;
 		for (size_t i = 0; i < dim; i++) {
-			double w = l->unit[i], *row = l->square + i * dim;
+			double w = l->unit[i], *row = l->square + i * l->wide;
 
 			l->sum[i] += w;
-			for (size_t j = 0; j <= i; j++)
-				row[j] += w * l->unit[j];
+			for (size_t j = 0; j <= i; j += LANE)
+				for (size_t k = 0; k < LANE; k++)
+					row[j + k] += w * l->unit[j + k];
 		}
 		l->n++;
 	}
@@ -183,7 +187,7 @@ int late_learn_end(struct buf *out, const struct late_learn *l)
 		rc = RAG_ENOMEM;
 	for (size_t i = 0; !rc && i < dim; i++)
 		for (size_t j = 0; j <= i; j++)
-			c[i * dim + j] = c[j * dim + i] = l->square[i * dim + j] / n -
+			c[i * dim + j] = c[j * dim + i] = l->square[i * l->wide + j] / n -
 							    l->sum[i] / n * (l->sum[j] / n);
 	if (!rc)
 		rc = principal(v, c, dim);

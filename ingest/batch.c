@@ -233,6 +233,8 @@ int batch_add(struct batch *b, struct stage *st, const char *uri, const char *wa
 		return RAG_ENOMEM;
 	if (b->o.embed)
 		rc = stage_have(&have, st);
+	if (!rc && have)
+		rc = embedding_begun(&have, b->vectors);
 	for (size_t i = 0; !rc && !have && b->o.embed && i < n && p->stage; i++) {
 		b->o.step(b->o.arg, i, n);
 		rc = queue_chunk(b, chunks[i].prefix, text + chunks[i].start, chunks[i].end - chunks[i].start);

@@ -10,7 +10,7 @@
 #include "index/late.h"
 #include "model/tok.h"
 
-/* Of the vocabulary: as many tokens as half a sample of ten passages. */
+/* Of the vocabulary: about as much as three passages. */
 #define MADE_TEXTS 12u
 #define MADE_WORDS 32u
 
@@ -139,6 +139,14 @@ static int open_space(struct embedding *v)
 		rc = late_space_new(&v->space, p, n, v->dim);
 	store_snap_end(snap);
 	return rc;
+}
+
+int embedding_begun(bool *out, struct embedding *v)
+{
+	int rc = v->space ? RAG_OK : open_space(v);
+
+	*out = v->space != NULL;
+	return rc == RAG_ENOENT ? RAG_OK : rc;
 }
 
 /* The sample's texts are packed at last. */

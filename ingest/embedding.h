@@ -17,13 +17,17 @@
 #include "index/store.h"
 #include "model/embed.h"
 
-#define EMBEDDING_SAMPLE 8192	/* tokens that a space is learnt from at most: 6 MiB of them */
+#include <stdbool.h>
+
+#define EMBEDDING_SAMPLE 4096	/* tokens that a space is learnt from at most: 6 MiB of them */
 
 struct embedding;
 
 /* For up to max texts at a time.  All borrowed. */
 int embedding_new(struct embedding **out, struct embed *e, struct store *s, struct store_writer *w, size_t max);
 void embedding_free(struct embedding *v);	/* NULL is allowed */
+/* The store has a space: it is not one of an older ragstone, whose chunks all lack tokens. */
+int embedding_begun(bool *out, struct embedding *v);
 /* The results of the last call are gone.  As embed_texts(). */
 int embedding_make(struct embedding *v, const struct embed_text *t, size_t n, int truncate,
 		 size_t *truncated, const struct progress *p);

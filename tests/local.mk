@@ -15,7 +15,7 @@ unit_tests += tests/unit/utf8-t tests/unit/regex-t tests/unit/text-t tests/unit/
 	tests/unit/tokfile-t
 unit_tests += tests/unit/chunk-t tests/unit/confine-t tests/unit/extract-t tests/unit/file-t tests/unit/http-t tests/unit/pipeline-t tests/unit/source-t
 unit_tests += tests/unit/gguf-t tests/unit/quant-t tests/unit/safetensors-t
-unit_tests += tests/unit/cross-t tests/unit/tokens-t tests/unit/embed-t tests/unit/convert-t tests/unit/convert-gguf-t
+unit_tests += tests/unit/embedding-t tests/unit/cross-t tests/unit/tokens-t tests/unit/embed-t tests/unit/convert-t tests/unit/convert-gguf-t
 unit_tests += tests/unit/answers-t tests/unit/judged-t tests/unit/metrics-t tests/unit/retrieval-t
 unit_tests += tests/unit/about-t tests/unit/codec-t tests/unit/late-t tests/unit/filter-t tests/unit/fusion-t tests/unit/pool-t tests/unit/search-t tests/unit/store-t tests/unit/vectors-t tests/unit/words-t tests/unit/analyze-t
 unit_tests += tests/crash/store-t tests/fault/store-t tests/fault/ragstone-t

@@ -364,6 +364,21 @@ static void test_chunks(void)
 	store_close(own);
 }
 
+/* Chunks that have token vectors, where there are n. */
+static size_t with_tokens(size_t n)
+{
+	struct store_snap *v;
+	const void *p;
+	size_t found = 0, len;
+
+	if (store_snap(&v, store))
+		return 0;
+	for (uint64_t id = 1; id < 1000 + n; id++)
+		found += !store_tokens(&p, &len, v, id);
+	store_snap_end(v);
+	return found;
+}
+
 static void test_vectors(void)
 {
 	const char *cache = getenv("RAGSTONE_CACHE"), *home = getenv("HOME");
@@ -392,6 +407,7 @@ static void test_vectors(void)
 	ok(t.added == 1 && t.chunks > 20 && t.unchanged == 5, "one document is new");
 	if (!store_status(&st, store)) {
 		ok(st.vectors == st.chunks && st.dim == embed_dim(e), "and what was kept without vectors has them now");
+		is_int((long long)with_tokens(st.chunks), (long long)st.chunks, "with those of their tokens");
 		store_status_release(&st);
 	}
 	is_int(store_verify(store, NULL, NULL), RAG_OK, "the store is whole");

@@ -105,10 +105,10 @@ int dense_search(struct vectors_hit **out, size_t *n, struct store_snap *v, cons
 	if (!rc) {
 		best = vectors_best(q.scan, n);
 		*out = mem_alloc((*n ? *n : 1) * sizeof(**out));
-		if (*out)
-			memcpy(*out, best, *n * sizeof(**out));
-		else
+		if (!*out)
 			rc = RAG_ENOMEM;
+		else if (*n)
+			memcpy(*out, best, *n * sizeof(**out));
 	}
 	vectors_free(q.scan);
 	ranges_release(&q.hidden);

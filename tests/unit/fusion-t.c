@@ -7,7 +7,7 @@
 #include <math.h>
 
 #define DOCS 300
-#define LIST 100	/* search.c's own depth */
+#define LIST 200	/* search.c's own depth */
 
 static struct store *s;
 static struct store_writer *w;

@@ -17,6 +17,7 @@
 /* Late interaction: the first RERANKED, by both scores as parts of their spread. */
 #define RERANKED 30
 #define LATE_WEIGHT .3f	/* more helps where words decide (covidqa), and hurts where code is found (cosqa) */
+#define REREAD_WEIGHT .7f	/* a reranker was trained for this; not measured, as none is to be had here */
 
 /* The second step: what is behind the first KEPT is found anew from the first SEEDS of them,
  * whose words count SEED_WORDS each against the question's 1 (each once, not by its
@@ -356,9 +357,36 @@ static int late_of(struct find *q, size_t n)
 	return rc;
 }
 
+/* The same from a reranker, which reads the passages. */
+static int reread(struct find *q, size_t n)
+{
+	struct search_text text[RERANKED];
+	struct buf all = BUF_INIT;
+	size_t at[RERANKED + 1] = { 0 };
+	float score[RERANKED];
+	int rc = RAG_OK;
+
+	for (size_t i = 0; !rc && i < n; i++) {
+		struct store_chunk c;
+
+		rc = store_chunk(&c, q->snap, q->pool.c[i].chunk);
+		if (!rc)
+			rc = store_text(&all, q->snap, c.content, c.start, c.end);
+		at[i + 1] = all.len;
+	}
+	for (size_t i = 0; i < n; i++)
+		text[i] = (struct search_text){ all.data + at[i], at[i + 1] - at[i], 1 };
+	if (!rc && n)
+		rc = q->o->reranker->score(q->o->reranker->arg, score, text, n);
+	for (size_t i = 0; !rc && i < n; i++)
+		q->pool.c[i].late = score[i];
+	buf_release(&all);
+	return rc;
+}
+
 /* part: (n) each fused score's place between the least and the greatest.  Becomes the sum
  * with the late score's, by weight; what has no late score keeps its own. */
-static void add_late(float *part, const struct pool *p, size_t n)
+static void add_late(float *part, const struct pool *p, size_t n, float weight)
 {
 	float low = INFINITY, high = -INFINITY;
 
@@ -368,7 +396,7 @@ static void add_late(float *part, const struct pool *p, size_t n)
 	}
 	for (size_t i = 0; high > low && i < n; i++)
 		if (!isnan(p->c[i].late))
-			part[i] += LATE_WEIGHT * ((p->c[i].late - low) / (high - low) - part[i]);
+			part[i] += weight * ((p->c[i].late - low) / (high - low) - part[i]);
 }
 
 static int rerank(struct find *q)
@@ -379,10 +407,12 @@ static int rerank(struct find *q)
 	int rc = RAG_OK;
 
 	pool_parts(part, p, n);
-	if (q->sq->tokens.n && !(q->o->skip & SEARCH_SKIP_LATE))
+	if (!(q->o->skip & SEARCH_SKIP_LATE) && q->o->reranker)
+		rc = reread(q, n);
+	else if (!(q->o->skip & SEARCH_SKIP_LATE) && q->sq->tokens.n)
 		rc = late_of(q, n);
 	if (!rc)
-		add_late(part, p, n);
+		add_late(part, p, n, q->o->reranker ? REREAD_WEIGHT : LATE_WEIGHT);
 	for (size_t i = 0; i < p->n; i++)	/* the others stay behind, in their order */
 		p->c[i].score = i < n ? (1 + part[i]) / 2 : (float)(p->n - i) / (float)(2 * p->n);
 	pool_sort(p);

@@ -62,6 +62,12 @@ struct search_question {
 	struct search_tokens tokens;	/* n 0: none */
 };
 
+/* Scores passages for the question by reading both (a cross-encoder), in the place of late
+ * interaction: out (n), any scale, more is better. */
+struct search_reranker {
+	int (*score)(void *arg, float *out, const struct search_text *passages, size_t n);
+	void *arg;
+};
 struct search_opts {
 	size_t k;			/* 1 .. SEARCH_K_MAX */
 	enum search_mode mode;
@@ -71,11 +77,12 @@ struct search_opts {
 	unsigned skip;			/* enum search_skip */
 	enum search_extent extent;
 	bool explain;			/* hits get their terms */
+	const struct search_reranker *reranker;	/* NULL: none */
 	/* 0 .. 1: how much it counts against a hit that it resembles those before it: maximal
 	 * marginal relevance (Carbonell and Goldstein 1998) among the first hundred; 0: nothing. */
 	float diversity;
 };
-#define SEARCH_OPTS_INIT { 10, SEARCH_HYBRID, NULL, 0, 0, 0, SEARCH_CHUNKS, false, 0 }
+#define SEARCH_OPTS_INIT { 10, SEARCH_HYBRID, NULL, 0, 0, 0, SEARCH_CHUNKS, false, NULL, 0 }
 
 struct search_term {
 	char *text;
@@ -93,7 +100,7 @@ struct search_hit {
 	/* Falls with the rank.  dense: cosine; bm25: BM25; fusion: sum of z-scores; hybrid: 0 .. 1,
 	 * how it compares with the others of this answer. */
 	float score;
-	float cosine, bm25, late;	/* NAN: not known */
+	float cosine, bm25, late;	/* NAN: not known; late: the reranker's where there is one */
 	uint32_t at_dense, at_bm25, at_fused;	/* its rank there, from 1; 0: not among the best */
 	struct search_term *term;	/* (n_terms) what its words gave it, if explained */
 	size_t n_terms;

@@ -16,16 +16,19 @@
 
 struct par;
 struct embed;
+struct cross;
 struct decoder;
 struct answerer;
 
 struct rag {
 	char *store_dir;		/* owned */
 	char *embedder, *precision, *generator, *models;	/* owned, NULL: by default */
+	char *reranker;			/* owned, NULL: none */
 	int n_threads;
 	struct store *store;		/* NULL: models alone */
 	struct par *par;		/* the rest is opened when first needed */
 	struct embed *embed;
+	struct cross *cross;
 	struct decoder *decoder;
 	struct answerer *answerer;
 	bool read_only;			/* never writes */
@@ -44,6 +47,7 @@ int rag_need_writable(struct rag *r);	/* RAG_EDENIED */
 int rag_need_par(struct rag *r);
 /* for_store: must be the one that made the store's vectors (RAG_EMISMATCH). */
 int rag_need_embed(struct rag *r, bool for_store);
+int rag_need_cross(struct rag *r);	/* only where a reranker is named */
 int rag_need_answerer(struct rag *r);
 /* To be passed through at the end of a call that can be cancelled. */
 int rag_done(struct rag *r, int rc);

@@ -9,6 +9,7 @@
 #include "base/par.h"
 #include "generator/answer.h"
 #include "index/filter.h"
+#include "model/cross.h"
 #include "model/decoder.h"
 #include "model/embed.h"
 
@@ -214,6 +215,25 @@ int rag_need_embed(struct rag *r, bool for_store)
 	return rc;
 }
 
+int rag_need_cross(struct rag *r)
+{
+	enum encoder_precision precision = EMBED_PRECISION;
+	struct buf path = BUF_INIT;
+	int rc;
+
+	if (r->cross)
+		return RAG_OK;
+	rc = rag_need_par(r);
+	if (!rc && r->precision)
+		rc = embed_precision_parse(&precision, r->precision);
+	if (!rc)
+		rc = conf_model(&path, r->reranker, r->models);
+	if (!rc)
+		rc = cross_open(&r->cross, buf_str(&path), precision, r->par);
+	buf_release(&path);
+	return rc;
+}
+
 const char *rag_generator(const struct rag *r)
 {
 	if (r->generator)
@@ -360,6 +380,8 @@ int rag_open(struct rag **out, const struct rag_opts *opts)
 	r->read_only = o.read_only;
 	rc = keep(&r->embedder, o.embedder);
 	if (!rc)
+		rc = keep(&r->reranker, o.reranker);
+	if (!rc)
 		rc = keep(&r->precision, o.precision);
 	if (!rc)
 		rc = keep(&r->generator, o.generator);
@@ -389,6 +411,8 @@ void rag_close(struct rag *r)
 	store_close(r->store);
 	mem_free(r->store_dir);
 	mem_free(r->embedder);
+	cross_close(r->cross);
+	mem_free(r->reranker);
 	mem_free(r->precision);
 	mem_free(r->generator);
 	mem_free(r->models);

@@ -78,8 +78,10 @@ struct rag_opts {
 	void *progress_arg;
 	const char *precision;	/* of the embedder: "f32" or "int8"; NULL: the store's own, for a new
 				 * one $RAGSTONE_PRECISION, else int8 */
+	const char *reranker;	/* a cross-encoder's name or path: a BERT with one label (model.safetensors)
+				 * that reads the best passages with the question; NULL: none */
 };
-#define RAG_OPTS_INIT { sizeof(struct rag_opts), NULL, NULL, NULL, NULL, 0, 0, 0, NULL, NULL, NULL }
+#define RAG_OPTS_INIT { sizeof(struct rag_opts), NULL, NULL, NULL, NULL, 0, 0, 0, NULL, NULL, NULL, NULL }
 
 /* Models are opened when first needed: a handle is cheap.  RAG_ENOENT: no such
  * store, or no such embedder; RAG_EVERSION: it was made by a newer ragstone;

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "index/search.h"
+#include "model/cross.h"
 #include "model/embed.h"
 #include "src/rag_search.h"
 
@@ -190,10 +191,32 @@ static int prepare(struct asking *a, struct rag *r, const struct rag_question *q
 	return rc;
 }
 
+struct rereading {
+	struct rag *r;
+	const char *question;
+};
+
+static int reread(void *arg, float *out, const struct search_text *passages, size_t n)
+{
+	const struct rereading *a = arg;
+	struct cross_text question = { a->question, strlen(a->question) };
+	struct cross_text *text = mem_calloc(n, sizeof(*text));
+	int rc = text ? RAG_OK : RAG_ENOMEM;
+
+	for (size_t i = 0; !rc && i < n; i++)
+		text[i] = (struct cross_text){ passages[i].text, passages[i].len };
+	if (!rc)
+		rc = cross_scores(out, a->r->cross, &question, text, n, &a->r->progress);
+	mem_free(text);
+	return rc;
+}
+
 int rag_find(struct search_hits **out, struct rag *r, const struct rag_question *question,
 	     const struct rag_search_opts *o, size_t default_k, double *seconds_embed)
 {
 	struct asking a = { .vector = NULL };
+	struct rereading reading = { r, question->text };
+	struct search_reranker reranker = { reread, &reading };
 	struct search_hits *h = NULL;
 	struct search_opts so;
 	struct filter *f;
@@ -203,6 +226,10 @@ int rag_find(struct search_hits **out, struct rag *r, const struct rag_question 
 	rc = parse_opts(&so, &f, o, default_k);
 	if (!rc)
 		rc = prepare(&a, r, question, o, so.mode);
+	if (!rc && r->reranker && question->text && so.mode == SEARCH_HYBRID) {
+		rc = rag_need_cross(r);
+		so.reranker = &reranker;
+	}
 	*seconds_embed = clock_now() - t;
 	if (!rc)
 		rc = search(&h, r->store, &a.q, &so);

@@ -9,7 +9,7 @@
 struct args {
 	struct sampling s;
 	size_t k;
-	const char *in, *filter, *mode, *expand;
+	const char *in, *filter, *mode, *expand, *reranker;
 	double min_score;
 	int explain;
 };
@@ -23,6 +23,8 @@ static const struct opt opts[] = {
 	  "passages below this cosine are not relevant" },
 	{ 0, "mode", "MODE", OPT_STR, offsetof(struct args, mode),
 	  "how passages are found: hybrid (all there is), fusion, dense, bm25" },
+	{ 0, "reranker", "MODEL", OPT_STR, offsetof(struct args, reranker),
+	  "a cross-encoder of yours that orders the best passages" },
 	{ 0, "expand", "HOW", OPT_STR, offsetof(struct args, expand),
 	  "hyde: look for a made-up answer as well; queries: for other wordings" },
 	SAMPLING_OPTS(struct args, s),
@@ -128,6 +130,7 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 
 	(void)argc;
 	o.read_only = 1;
+	o.reranker = a->reranker;
 	o.generator = a->s.model;
 	code = cli_open(&r, c, &o);
 	if (code)

@@ -9,7 +9,7 @@
 
 struct args {
 	size_t k;
-	const char *in, *filter, *mode, *expand;
+	const char *in, *filter, *mode, *expand, *reranker;
 	double min_score, weight, diversity;
 	size_t per_document;
 	int section, merge, explain;
@@ -28,6 +28,8 @@ static const struct opt opts[] = {
 	  "of meaning against words in the fusion, 0 to 1 (the store's, .65)" },
 	{ 0, "per-document", "N", OPT_SIZE, offsetof(struct args, per_document),
 	  "at most N hits of one document" },
+	{ 0, "reranker", "MODEL", OPT_STR, offsetof(struct args, reranker),
+	  "a cross-encoder of yours that orders the best passages" },
 	{ 0, "expand", "HOW", OPT_STR, offsetof(struct args, expand),
 	  "hyde: look for a made-up answer as well; queries: for other wordings" },
 	{ 0, "diversity", "D", OPT_REAL, offsetof(struct args, diversity),
@@ -126,6 +128,7 @@ static int run(struct cli *c, const void *v, int argc, char **argv)
 
 	(void)argc;
 	o.read_only = 1;
+	o.reranker = a->reranker;
 	code = cli_open(&r, c, &o);
 	if (code)
 		return code;

@@ -234,6 +234,45 @@ static void test_hybrid(void)
 	search_hits_free(both);
 }
 
+/* The longest passage is the best one; a number below 0 fails. */
+static int by_length(void *arg, float *out, const struct search_text *passages, size_t n)
+{
+	int *calls = arg;
+
+	if (*calls < 0)
+		return err_set(RAG_EIO, "no reader");
+	*calls += (int)n;
+	for (size_t i = 0; i < n; i++)
+		out[i] = (float)passages[i].len;
+	return RAG_OK;
+}
+
+static void test_reranker(void)
+{
+	int calls = 0;
+	struct search_reranker r = { by_length, &calls };
+	struct search_opts o = { .k = 20, .reranker = &r, .skip = SEARCH_SKIP_SECOND };
+	struct search_question q = { .text = "w5 w17 w40", .len = 10, .dim = DIM };
+	float v[DIM] = { .3f, 1, -1 };
+	struct search_hits *h;
+	double first = 0, last = 0;
+
+	q.vector = v;
+	is_int(search(&h, s, &q, &o), RAG_OK, "a reranker");
+	is_int(calls, 30, "reads the best thirty");
+	for (size_t i = 0; i < 10; i++) {
+		first += (double)h->hit[i].text_len;
+		last += (double)h->hit[10 + i].text_len;
+	}
+	ok(h->hit[0].late == (float)h->hit[0].text_len && first > last, "and what it says counts");
+	search_hits_free(h);
+	calls = -1;
+	is_int(search(&h, s, &q, &o), RAG_EIO, "its failure is the search's");
+	o.mode = SEARCH_FUSION;
+	is_int(search(&h, s, &q, &o), RAG_OK, "a fusion asks no reranker");
+	search_hits_free(h);
+}
+
 static void test_filter(void)
 {
 	struct search_opts o = { .k = 50 };
@@ -285,6 +324,7 @@ int main(void)
 	test_fusion();
 	test_missing();
 	test_hybrid();
+	test_reranker();
 	test_filter();
 	test_explain();
 	store_write_end(w);

@@ -64,7 +64,8 @@ tests_fuzz_extract_fuzz_LDADD = libcore.la $(XML2_LIBS) $(CMARK_LIBS) $(YAML_LIB
 check_PROGRAMS += $(fuzz_tests)
 TESTS += $(fuzz_tests)
 EXTRA_DIST += tests/fuzz/gguf tests/fuzz/safetensors
-EXTRA_DIST += tests/fuzz/chunk tests/fuzz/extract tests/fuzz/filter tests/fuzz/onnx tests/fuzz/record
+EXTRA_DIST += tests/fuzz/chunk tests/fuzz/extract tests/fuzz/filter tests/fuzz/onnx tests/fuzz/record \
+	tests/fuzz/words
 
 FUZZ_SECONDS = 60
 FUZZ_SAN = address,undefined -fno-sanitize-recover=undefined
@@ -88,6 +89,6 @@ clean-fuzz:
 check_PROGRAMS += tests/tools/tokens tests/tools/logits tests/tools/embed tests/tools/answers
 EXTRA_DIST += bench/tokens.sh bench/tokens.py
 check_PROGRAMS += tests/tools/tokens
-EXTRA_DIST += bench/README.md bench/measures.py bench/embeddings.py bench/llama.py bench/peers.py bench/peers.sh \
+EXTRA_DIST += bench/README.md bench/measures.py bench/embedders.py bench/embeddings.py bench/words.py bench/llama.py bench/peers.py bench/peers.sh \
 	bench/perplexity.py bench/speed.py bench/speed.sh bench/footprint.py bench/lookup.py bench/start.c bench/start.py
 EXTRA_DIST += bench/tokens.sh bench/tokens.py tests/golden/tokens.py tests/golden/tokens.jsonl

@@ -144,6 +144,23 @@ int codec_add32(struct buf *b, uint32_t v)
 	return buf_add(b, p, sizeof(p));
 }
 
+float codec_getf(const uint8_t *p)
+{
+	uint32_t bits = codec_get32(p);
+	float v;
+
+	memcpy(&v, &bits, sizeof(v));
+	return v;
+}
+
+int codec_addf(struct buf *b, float v)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &v, sizeof(bits));
+	return codec_add32(b, bits);
+}
+
 int codec_add64(struct buf *b, uint64_t v)
 {
 	uint8_t p[8];
@@ -192,6 +209,13 @@ uint32_t codec_read32(struct codec_in *in)
 	const uint8_t *p = codec_read(in, 4);
 
 	return p ? codec_get32(p) : 0;
+}
+
+float codec_readf(struct codec_in *in)
+{
+	const uint8_t *p = codec_read(in, 4);
+
+	return p ? codec_getf(p) : 0;
 }
 
 uint64_t codec_read64(struct codec_in *in)

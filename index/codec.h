@@ -36,8 +36,10 @@ uint32_t codec_crc(uint32_t crc, const void *p, size_t n);
 uint32_t codec_crc_ref(uint32_t crc, const void *p, size_t n);	/* its slow twin */
 
 /* Fields are appended to b; RAG_ENOMEM or RAG_ELIMIT as buf_add(). */
+float codec_getf(const uint8_t *p);		/* IEEE 754 binary32, little-endian */
 int codec_add32(struct buf *b, uint32_t v);
 int codec_add64(struct buf *b, uint64_t v);
+int codec_addf(struct buf *b, float v);	/* IEEE 754 binary32 */
 int codec_addstr(struct buf *b, const char *s, size_t n);
 /* Appends the checksum of all bytes of b from `from` on. */
 int codec_seal(struct buf *b, size_t from);
@@ -51,6 +53,7 @@ struct codec_in {
 bool codec_open(struct codec_in *in, const void *p, size_t n);
 uint32_t codec_read32(struct codec_in *in);	/* 0 when bad */
 uint64_t codec_read64(struct codec_in *in);
+float codec_readf(struct codec_in *in);
 /* n bytes, borrowed; NULL when bad. */
 const uint8_t *codec_read(struct codec_in *in, size_t n);
 /* "" with *n = 0 when bad; n may be NULL. */

@@ -165,14 +165,6 @@ static int principal(double *v, const double *c, size_t dim)
 	return RAG_OK;
 }
 
-static int add_float(struct buf *out, float x)
-{
-	uint32_t bits;
-
-	memcpy(&bits, &x, sizeof(bits));
-	return codec_add32(out, bits);
-}
-
 int late_learn_end(struct buf *out, const struct late_learn *l)
 {
 	size_t dim = l->dim;
@@ -196,9 +188,9 @@ int late_learn_end(struct buf *out, const struct late_learn *l)
 	if (!rc)
 		rc = codec_add32(out, (uint32_t)dim);
 	for (size_t i = 0; !rc && i < dim; i++)
-		rc = add_float(out, (float)(l->sum[i] / n));
+		rc = codec_addf(out, (float)(l->sum[i] / n));
 	for (size_t i = 0; !rc && i < LATE_DIM * dim; i++)
-		rc = add_float(out, (float)v[i]);
+		rc = codec_addf(out, (float)v[i]);
 	mem_free(c);
 	mem_free(v);
 	return rc;
@@ -215,11 +207,7 @@ struct late_space {
 
 static float float_at(const uint8_t *p, size_t i)
 {
-	uint32_t bits = codec_get32(p + HEAD + 4 * i);
-	float x;
-
-	memcpy(&x, &bits, sizeof(x));
-	return x;
+	return codec_getf(p + HEAD + 4 * i);
 }
 
 bool late_space_valid(const void *p, size_t n, size_t dim)

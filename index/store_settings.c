@@ -11,7 +11,6 @@ static const char fusion_key[] = "fusion";
 static int weight_get(float *out, struct tx *t)
 {
 	struct codec_in in;
-	uint32_t bits;
 	MDB_val v;
 	int rc = tx_get(&v, t, DB_META, fusion_key, sizeof(fusion_key) - 1);
 
@@ -19,10 +18,9 @@ static int weight_get(float *out, struct tx *t)
 	if (rc)
 		return rc == RAG_ENOENT ? RAG_OK : rc;
 	codec_open(&in, v.mv_data, v.mv_size);
-	bits = codec_read32(&in);
+	*out = codec_readf(&in);
 	if (!codec_done(&in))
 		return store_corrupt(t->s, "the record of the fusion's weight is damaged");
-	memcpy(out, &bits, sizeof(bits));
 	return *out >= 0 && *out <= 1 ? RAG_OK : store_corrupt(t->s, "a weight of %g", (double)*out);
 }
 
@@ -33,12 +31,10 @@ int store_weight(float *out, struct store_snap *v)
 
 static int weight_put(struct tx *t, void *arg)
 {
+	const float *weight = arg;
 	struct buf b = BUF_INIT;
-	uint32_t bits;
-	int rc;
+	int rc = codec_addf(&b, *weight);
 
-	memcpy(&bits, arg, sizeof(bits));
-	rc = codec_add32(&b, bits);
 	if (!rc)
 		rc = codec_seal(&b, 0);
 	if (!rc)

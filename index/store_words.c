@@ -17,29 +17,13 @@ static const char words_key[] = "words";
 
 /* ---- settings --------------------------------------------------------------------- */
 
-static uint32_t float_bits(float f)
-{
-	uint32_t u;
-
-	memcpy(&u, &f, sizeof(u));
-	return u;
-}
-
-static float bits_float(uint32_t u)
-{
-	float f;
-
-	memcpy(&f, &u, sizeof(f));
-	return f;
-}
-
 int words_state_put(struct tx *t, const struct words_state *ws)
 {
 	struct buf b = BUF_INIT;
-	int rc = codec_add32(&b, float_bits(ws->set.k1));
+	int rc = codec_addf(&b, ws->set.k1);
 
 	if (!rc)
-		rc = codec_add32(&b, float_bits(ws->set.b));
+		rc = codec_addf(&b, ws->set.b);
 	if (!rc)
 		rc = codec_add32(&b, ws->set.stop | ws->version << 8);
 	if (!rc)
@@ -69,8 +53,8 @@ int words_state_get(struct words_state *out, struct tx *t)
 		return rc;
 	if (!codec_open(&in, v.mv_data, v.mv_size))
 		return store_corrupt(t->s, "the record of its words fails its checksum");
-	out->set.k1 = bits_float(codec_read32(&in));
-	out->set.b = bits_float(codec_read32(&in));
+	out->set.k1 = codec_readf(&in);
+	out->set.b = codec_readf(&in);
 	flags = codec_read32(&in);
 	out->set.stop = flags & 1;
 	out->version = flags >> 8;

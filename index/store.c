@@ -172,6 +172,30 @@ int tx_seek(MDB_val *key, MDB_val *val, struct tx *t, MDB_cursor *c, MDB_cursor_
 	return rc == MDB_NOTFOUND ? RAG_ENOENT : store_err(t->s, rc, "cannot read");
 }
 
+int tx_generation(struct tx *t, enum store_db db, uint32_t gen, tx_entry_fn *fn, void *arg)
+{
+	MDB_cursor *c;
+	uint8_t from[12];
+	MDB_val key = { sizeof(from), from }, val;
+	int rc = tx_cursor(&c, t, db);
+
+	if (rc)
+		return rc;
+	key_gen64(from, gen, 0);
+	rc = tx_seek(&key, &val, t, c, MDB_SET_RANGE);
+	while (!rc && key.mv_size == 12 && codec_unkey32(key.mv_data) == gen) {
+		rc = fn(arg, t, codec_unkey64((const uint8_t *)key.mv_data + 4), &val);
+		if (rc)
+			goto out;	/* whatever fn said, RAG_ENOENT too */
+		rc = tx_seek(&key, &val, t, c, MDB_NEXT);
+	}
+	if (rc == RAG_ENOENT)
+		rc = RAG_OK;
+out:
+	mdb_cursor_close(c);
+	return rc;
+}
+
 void key_gen64(uint8_t out[12], uint32_t gen, uint64_t id)
 {
 	codec_key32(out, gen);

@@ -38,44 +38,34 @@ int hidden_get(struct hidden *out, struct tx *t, enum store_db db, uint32_t gen,
 	return rc ? rc : hidden_decode(out, t->s, first, &v);
 }
 
+static int load_one(void *arg, struct tx *t, uint64_t first, const MDB_val *val)
+{
+	struct hidden_list *l = arg;
+
+	if (!(l->n & (l->n - 1))) {	/* room for a power of two */
+		void *p = mem_realloc(l->item, l->n ? 2 * l->n : 1, sizeof(*l->item));
+
+		if (!p)
+			return RAG_ENOMEM;
+		l->item = p;
+	}
+	l->item[l->n].first = first;
+	l->item[l->n].changed = false;
+	return hidden_decode(&l->item[l->n++].h, t->s, first, val);
+}
+
 int hidden_load(struct hidden_list *out, struct tx *t, enum store_db db, uint32_t gen)
 {
-	MDB_cursor *c;
-	uint8_t from[12];
-	MDB_val key = { sizeof(from), from }, val;
-	size_t cap = 0;
-	int rc = tx_cursor(&c, t, db);
+	int rc;
 
 	out->item = NULL;
 	out->n = 0;
-	if (rc)
-		return rc;
-	key_gen64(from, gen, 0);
-	rc = tx_seek(&key, &val, t, c, MDB_SET_RANGE);
-	while (!rc && key.mv_size == 12 && codec_unkey32(key.mv_data) == gen) {
-		if (out->n == cap) {
-			void *p = mem_realloc(out->item, cap = cap ? 2 * cap : 16, sizeof(*out->item));
-
-			if (!p) {
-				rc = RAG_ENOMEM;
-				break;
-			}
-			out->item = p;
-		}
-		out->item[out->n].first = codec_unkey64((const uint8_t *)key.mv_data + 4);
-		out->item[out->n].changed = false;
-		rc = hidden_decode(&out->item[out->n].h, t->s, out->item[out->n].first, &val);
-		out->n++;
-		if (!rc)
-			rc = tx_seek(&key, &val, t, c, MDB_NEXT);
-	}
-	mdb_cursor_close(c);
-	if (rc && rc != RAG_ENOENT) {
+	rc = tx_generation(t, db, gen, load_one, out);
+	if (rc) {
 		mem_free(out->item);
 		out->item = NULL;
-		return rc;
 	}
-	return RAG_OK;
+	return rc;
 }
 
 struct hidden_item *hidden_dead(struct hidden_list *l, uint64_t id)

@@ -125,6 +125,11 @@ int tx_cursor(MDB_cursor **out, struct tx *t, enum store_db db);
 /* As mdb_cursor_get(), with RAG codes; RAG_ENOENT without a message at the end. */
 int tx_seek(MDB_val *key, MDB_val *val, struct tx *t, MDB_cursor *c, MDB_cursor_op op);
 
+/* A generation's entries of a database whose keys are (gen, number), in order.  fn's
+ * result, when not 0, ends the walk and is returned; it changes nothing in db. */
+typedef int tx_entry_fn(void *arg, struct tx *t, uint64_t no, const MDB_val *val);
+int tx_generation(struct tx *t, enum store_db db, uint32_t gen, tx_entry_fn *fn, void *arg);
+
 void key_gen64(uint8_t out[12], uint32_t gen, uint64_t id);
 void key_64_32(uint8_t out[12], uint64_t id, uint32_t part);
 void key_64_64(uint8_t out[16], uint64_t a, uint64_t b);
@@ -274,9 +279,10 @@ int store_compact_blocks(struct store_writer *w);	/* those that are mostly dead 
 /* Unit length, fp16, into out (n, dim). */
 int vec_encode(uint16_t *out, const float *v, size_t n, size_t dim);
 
-/* A block never changes under its number, so its checksum is looked at once a process. */
-bool store_seen(struct store *s, uint64_t no);
-int store_remember(struct store *s, uint64_t no);
+/* A block never changes under its number, so its checksum is looked at once a process:
+ * RAG_ECORRUPT when check() says so.  kind: "vector", "word". */
+int store_first_touch(struct store *s, const char *kind, uint64_t no, const MDB_val *val,
+		      bool (*check)(const MDB_val *val));
 
 /* ---- store_hidden.c: of rows in vector blocks (DB_HIDDEN) and in word blocks (DB_WORDS_HIDDEN) */
 struct hidden_list {

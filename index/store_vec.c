@@ -372,7 +372,7 @@ int store_compact_blocks(struct store_writer *w)
 
 /* ---- reading ---------------------------------------------------------------------- */
 
-bool store_seen(struct store *s, uint64_t no)
+static bool seen(struct store *s, uint64_t no)
 {
 	bool yes;
 
@@ -382,7 +382,7 @@ bool store_seen(struct store *s, uint64_t no)
 	return yes;
 }
 
-int store_remember(struct store *s, uint64_t no)
+static int remember(struct store *s, uint64_t no)
 {
 	int rc = RAG_OK;
 
@@ -405,46 +405,42 @@ int store_remember(struct store *s, uint64_t no)
 	return rc;
 }
 
+int store_first_touch(struct store *s, const char *kind, uint64_t no, const MDB_val *val,
+		      bool (*check)(const MDB_val *val))
+{
+	if (seen(s, no))
+		return RAG_OK;
+	if (!check(val))
+		return store_corrupt(s, "%s block %llu fails its checksum", kind, (unsigned long long)no);
+	return remember(s, no);
+}
+
+struct blocks {
+	uint32_t dim;
+	store_block_fn *fn;
+	void *arg;
+};
+
+static int one_block(void *arg, struct tx *t, uint64_t no, const MDB_val *val)
+{
+	const struct blocks *w = arg;
+	struct store_block b;
+	int rc = block_decode(&b, t->s, no, val);
+
+	if (!rc && b.dim != w->dim)
+		rc = store_corrupt(t->s, "vector block %llu has %u dimensions, not %u",
+				   (unsigned long long)no, b.dim, w->dim);
+	if (!rc)
+		rc = store_first_touch(t->s, "vector", no, val, block_check);
+	return rc ? rc : w->fn(w->arg, &b);
+}
+
 int store_blocks(struct store_snap *v, store_block_fn *fn, void *arg)
 {
-	uint32_t gen = v->tx.st.generation;
-	struct store *s = v->tx.s;
+	struct blocks w = { .fn = fn, .arg = arg };
 	struct store_generation g;
-	struct store_block b;
-	MDB_cursor *c;
-	uint8_t from[12];
-	MDB_val key = { sizeof(from), from }, val;
 	int rc = store_generation(&g, v);
 
-	if (!rc)
-		rc = tx_cursor(&c, &v->tx, DB_BLOCK);
-	if (rc)
-		return rc;
-	key_gen64(from, gen, 0);
-	rc = tx_seek(&key, &val, &v->tx, c, MDB_SET_RANGE);
-	while (!rc && key.mv_size == 12 && codec_unkey32(key.mv_data) == gen) {
-		uint64_t no = codec_unkey64((const uint8_t *)key.mv_data + 4);
-
-		rc = block_decode(&b, s, no, &val);
-		if (!rc && b.dim != g.dim)
-			rc = store_corrupt(s, "vector block %llu has %u dimensions, not %u",
-					   (unsigned long long)no, b.dim, g.dim);
-		if (!rc && !store_seen(s, no)) {
-			if (!block_check(&val))
-				rc = store_corrupt(s, "vector block %llu fails its checksum",
-						   (unsigned long long)no);
-			else
-				rc = store_remember(s, no);
-		}
-		if (!rc)
-			rc = fn(arg, &b);
-		if (rc)
-			goto out;
-		rc = tx_seek(&key, &val, &v->tx, c, MDB_NEXT);
-	}
-	if (rc == RAG_ENOENT)
-		rc = RAG_OK;
-out:
-	mdb_cursor_close(c);
-	return rc;
+	w.dim = g.dim;
+	return rc ? rc : tx_generation(&v->tx, DB_BLOCK, v->tx.st.generation, one_block, &w);
 }

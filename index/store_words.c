@@ -397,42 +397,32 @@ int store_tidy_words(struct store_writer *w)
 
 /* ---- reading ---------------------------------------------------------------------------- */
 
+struct wblocks {
+	store_wblock_fn *fn;
+	void *arg;
+};
+
+static bool check_wblock(const MDB_val *v)
+{
+	return wblock_check(v->mv_data, v->mv_size);
+}
+
+static int one_wblock(void *arg, struct tx *t, uint64_t no, const MDB_val *val)
+{
+	const struct wblocks *w = arg;
+	struct wblock b;
+	int rc = wblock_get(&b, t->s, no, val);
+
+	if (!rc)
+		rc = store_first_touch(t->s, "word", no, val, check_wblock);
+	return rc ? rc : w->fn(w->arg, &b);
+}
+
 int store_wblocks(struct store_snap *v, store_wblock_fn *fn, void *arg)
 {
-	uint32_t gen = v->tx.st.generation;
-	struct store *s = v->tx.s;
-	struct wblock b;
-	MDB_cursor *c;
-	uint8_t from[12];
-	MDB_val key = { sizeof(from), from }, val;
-	int rc = tx_cursor(&c, &v->tx, DB_WORDS);
+	struct wblocks w = { fn, arg };
 
-	if (rc)
-		return rc;
-	key_gen64(from, gen, 0);
-	rc = tx_seek(&key, &val, &v->tx, c, MDB_SET_RANGE);
-	while (!rc && key.mv_size == 12 && codec_unkey32(key.mv_data) == gen) {
-		uint64_t no = codec_unkey64((const uint8_t *)key.mv_data + 4);
-
-		rc = wblock_get(&b, s, no, &val);
-		if (!rc && !store_seen(s, no)) {
-			if (!wblock_check(val.mv_data, val.mv_size))
-				rc = store_corrupt(s, "word block %llu fails its checksum",
-						   (unsigned long long)no);
-			else
-				rc = store_remember(s, no);
-		}
-		if (!rc)
-			rc = fn(arg, &b);
-		if (rc)
-			goto out;
-		rc = tx_seek(&key, &val, &v->tx, c, MDB_NEXT);
-	}
-	if (rc == RAG_ENOENT)
-		rc = RAG_OK;
-out:
-	mdb_cursor_close(c);
-	return rc;
+	return tx_generation(&v->tx, DB_WORDS, v->tx.st.generation, one_wblock, &w);
 }
 
 /* ---- what has no words yet ------------------------------------------------------------------ */

@@ -407,11 +407,11 @@ void rag_close(struct rag *r)
 		return;
 	close_generator(r);
 	embed_close(r->embed);
+	cross_close(r->cross);
 	par_free(r->par);
 	store_close(r->store);
 	mem_free(r->store_dir);
 	mem_free(r->embedder);
-	cross_close(r->cross);
 	mem_free(r->reranker);
 	mem_free(r->precision);
 	mem_free(r->generator);

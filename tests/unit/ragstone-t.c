@@ -1,8 +1,10 @@
 /* The library as its user sees it, on models of one layer that the test writes. */
 #include "config.h"
+#include "tests/tiny_bert.h"
 #include "tests/rag_util.h"
 
 #include <math.h>
+#include <sys/stat.h>
 #include <pthread.h>
 #include <sys/wait.h>
 
@@ -534,6 +536,30 @@ static void test_errors(void)
 	ok(same && !strcmp(before, rag_error()), "another thread's failure is not ours");
 }
 
+/* The reader is freed before the threads that it runs on: valgrind and ASan see it here. */
+static void test_reranker(void)
+{
+	struct rag_opts o = opts("main");
+	struct rag *r;
+	struct rag_hits *h;
+
+	mkdir(in_dir("models/reader"), 0700);
+	ok(tiny_bert_write(in_dir("models/reader"), &(struct tiny_bert){ .labels = 1, .prefix = "bert." }),
+	   "a cross-encoder");
+	for (int i = 0; i < 2; i++) {
+		o.reranker = i ? "words" : "reader";
+		is_int(rag_open(&r, &o), RAG_OK, "a reranker is named");
+		is_int(rag_search(&h, r, "leader of normans", NULL), i ? RAG_EUNSUP : RAG_OK,
+		       i ? "one without a classifier" : "one that is");
+		if (!i)
+			ok(h && h->n && !isnan(h->hit[0]->late), "has read the passage");
+		else
+			ok(!h && strstr(rag_error(), "classifier"), "is refused");
+		rag_hits_free(h);
+		rag_close(r);
+	}
+}
+
 int main(void)
 {
 	struct rag *r;
@@ -550,6 +576,7 @@ int main(void)
 	if (ok(r && !add(r, "note:1", normans) && !add(r, "note:2", elephants), "documents")) {
 		test_search(r);
 		test_mismatch();
+		test_reranker();
 		test_words();
 	test_read_only();
 		test_documents(r);

@@ -24,7 +24,7 @@ EXTRA_DIST += tests/rag_util.h tests/tiny_words.h
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 EXTRA_DIST += tests/tap.h tests/tiny.h tests/tiny_bert.h tests/tiny_onnx.h tests/tiny_decoder.h
-EXTRA_DIST += tests/store_util.h tests/crash/ingest-kill.sh
+EXTRA_DIST += tests/embed_util.h tests/store_util.h tests/crash/ingest-kill.sh
 
 # Hundreds of killed writers, where `make check` has some dozens.
 check-crash: all tests/crash/store-t

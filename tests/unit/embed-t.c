@@ -1,5 +1,6 @@
 #include "config.h"
 #include "tests/tap.h"
+#include "tests/embed_util.h"
 #include "tests/tiny_bert.h"
 
 #include "base/json.h"
@@ -16,7 +17,6 @@
 #include <sys/stat.h>
 
 static char dir[] = "embed-t.XXXXXX";
-static enum encoder_precision precision = ENCODER_F32;	/* of what is opened */
 
 /* ---- a model's directory -------------------------------------------------- */
 
@@ -206,30 +206,6 @@ static void twin_embed(double out[TB_HIDDEN], const int32_t *ids, size_t n, bool
 }
 
 /* ---- tests ------------------------------------------------------------------- */
-
-static const char *const texts[] = {
-	"hello world", "", "a", "the quick brown fox", "x y z", "UNKNOWN \xE6\x97\xA5 9", "abcdefghij klm nop",
-	"t h i r t y s i x t o k e n s a n d n o t a m u l t i p l e o f a n y",
-};
-#define N_TEXTS (sizeof(texts) / sizeof(texts[0]))
-
-static struct embed_text text_at(size_t i)
-{
-	struct embed_text t = { texts[i % N_TEXTS], strlen(texts[i % N_TEXTS]) };
-
-	return t;
-}
-
-static struct embed *open_or_bail(const char *path, struct par *par)
-{
-	struct embed *e = NULL;
-
-	if (embed_open(&e, path, precision, par)) {
-		printf("Bail out! %s\n", err_msg());
-		exit(1);
-	}
-	return e;
-}
 
 /* Largest difference from the twin over all texts. */
 static double off_by(struct embed *e, bool cls)

@@ -1,6 +1,7 @@
 /* Token vectors as they come out of the pass that makes a text's own. */
 #include "config.h"
 #include "tests/tap.h"
+#include "tests/embed_util.h"
 #include "tests/tiny_bert.h"
 
 #include "base/mem.h"
@@ -11,7 +12,6 @@
 #include <stdlib.h>
 
 static char dir[] = "tokens-t.XXXXXX";
-static enum encoder_precision precision = ENCODER_F32;	/* of what is opened */
 
 static void put(const char *name, const char *text)
 {
@@ -41,30 +41,6 @@ static void clean(void)
 		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
 		remove(path);
 	}
-}
-
-static const char *const texts[] = {
-	"hello world", "", "a", "the quick brown fox", "x y z", "UNKNOWN \xE6\x97\xA5 9", "abcdefghij klm nop",
-	"t h i r t y s i x t o k e n s a n d n o t a m u l t i p l e o f a n y",
-};
-#define N_TEXTS (sizeof(texts) / sizeof(texts[0]))
-
-static struct embed_text text_at(size_t i)
-{
-	struct embed_text t = { texts[i % N_TEXTS], strlen(texts[i % N_TEXTS]) };
-
-	return t;
-}
-
-static struct embed *open_or_bail(const char *path, struct par *par)
-{
-	struct embed *e = NULL;
-
-	if (embed_open(&e, path, precision, par)) {
-		printf("Bail out! %s\n", err_msg());
-		exit(1);
-	}
-	return e;
 }
 
 struct seen {
